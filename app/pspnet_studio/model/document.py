@@ -1,0 +1,235 @@
+"""The open image: its two planes, the prediction under them, and its history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal
+
+from pspnet_core.imaging.patch import MaskPatch
+from pspnet_core.imaging.planes import PlaneStore
+from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Prediction, Provenance, Rect, RgbImage
+from pspnet_studio.model.history import History
+
+_BLOCK_PX = 256
+
+
+class Document(QObject):
+    """One image with its class map and provenance, edited through transactions that undo as one step.
+
+    A transaction is ``begin_edit``, any number of ``paint`` or ``write``, then ``commit_edit`` or ``abort_edit``.
+
+    Args:
+        item_key: Key of the item in its project.
+        image: (H, W, 3) uint8 RGB; not changed, not copied.
+        class_plane: Class ids, 255 = unlabelled; owned by the document from now on.
+        provenance_plane: Provenance values; owned by the document from now on.
+        history: Of an earlier visit to the same image, or None.
+
+    Signals:
+        region_changed: What is shown changed inside a Rect.
+        history_changed: ``can_undo`` or ``can_redo`` may have changed.
+        edited: A MaskPatch took effect (committed, undone or redone): the image has to be saved.
+    """
+
+    region_changed = Signal(object)
+    history_changed = Signal()
+    edited = Signal()
+
+    def __init__(
+        self,
+        item_key: str,
+        image: RgbImage,
+        class_plane: PlaneStore,
+        provenance_plane: PlaneStore,
+        history: History | None = None,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.item_key = item_key
+        self.image = image
+        self.class_plane = class_plane
+        self.provenance_plane = provenance_plane
+        self.history = history or History()
+        self.prediction: Prediction | None = None
+        self.prediction_version: int | None = None
+        self.revision = 0
+        self._edit_label: str | None = None
+        self._before: dict[Rect, tuple[ClassMap, NDArray[np.uint8]]] = {}
+        assert image.shape[:2] == (class_plane.height, class_plane.width)
+
+    @property
+    def rect(self) -> Rect:
+        """The whole image."""
+        return Rect.of_array(self.image)
+
+    @property
+    def is_editing(self) -> bool:
+        """Whether a transaction is open."""
+        return self._edit_label is not None
+
+    def set_prediction(self, prediction: Prediction | None, version: int | None = None) -> None:
+        """Show another prediction (or none) under the user's pixels.
+
+        Raises:
+            ValueError: Its size is not the image's.
+        """
+        if prediction is not None and prediction.class_map.shape != self.image.shape[:2]:
+            raise ValueError(f"prediction {prediction.class_map.shape} does not fit image {self.image.shape[:2]}")
+        self.prediction = prediction
+        self.prediction_version = version if prediction is not None else None
+        self.region_changed.emit(self.rect)
+
+    def displayed(self, rect: Rect) -> tuple[ClassMap, BoolMask]:
+        """What is shown in ``rect`` (clipped by the caller).
+
+        Returns:
+            Class ids, 255 where nothing is shown, and a mask of the pixels that come from the prediction.
+        """
+        classes = self.class_plane.read(rect)
+        predicted = self.provenance_plane.read(rect) == Provenance.UNTOUCHED
+        if self.prediction is None:
+            return classes, np.zeros_like(predicted)
+        np.copyto(classes, self.prediction.class_map[rect.slices], where=predicted)
+        return classes, predicted
+
+    # --- transactions
+
+    def begin_edit(self, label: str) -> None:
+        """Open a transaction; ``label`` names it in the history."""
+        assert not self.is_editing, "an edit is open already"
+        self._edit_label = label
+        self._before.clear()
+
+    def paint(self, rect: Rect, mask: BoolMask, class_id: int) -> None:
+        """Give the pixels of ``mask`` (shape of ``rect``) a class by hand; 255 erases them by hand."""
+        provenance = Provenance.ERASED if class_id == UNLABELLED else Provenance.PAINTED
+        self._remember(rect)
+        self.class_plane.fill(rect, mask, class_id)
+        self.provenance_plane.fill(rect, mask, provenance)
+        self.region_changed.emit(rect)
+
+    def write(self, rect: Rect, mask: BoolMask, class_ids: ClassMap, provenance: Provenance) -> None:
+        """Give the pixels of ``mask`` the classes in ``class_ids`` (both of the shape of ``rect``)."""
+        self._remember(rect)
+        self.class_plane.write(rect, class_ids, mask)
+        self.provenance_plane.fill(rect, mask, provenance)
+        self.region_changed.emit(rect)
+
+    def commit_edit(self) -> bool:
+        """Close the transaction as one undoable step; False when it changed nothing."""
+        assert self._edit_label is not None, "no edit is open"
+        patch = self._patch(self._edit_label)
+        self._edit_label = None
+        self._before.clear()
+        if patch is None:
+            return False
+        self.history.push(patch)
+        self._after_edit()
+        return True
+
+    def abort_edit(self) -> None:
+        """Close the transaction and put back what it changed."""
+        assert self._edit_label is not None, "no edit is open"
+        touched = Rect(0, 0, 0, 0)
+        for rect, (classes, provenance) in self._before.items():
+            self.class_plane.write(rect, classes)
+            self.provenance_plane.write(rect, provenance)
+            touched = touched.union(rect)
+        self._edit_label = None
+        self._before.clear()
+        if not touched.is_empty:
+            self.region_changed.emit(touched)
+
+    def undo(self) -> None:
+        """Take back the last step; nothing happens while a transaction is open."""
+        if self.is_editing:
+            return
+        patch = self.history.undo()
+        if patch is not None:
+            patch.revert(self.class_plane, self.provenance_plane)
+            self.region_changed.emit(patch.rect)
+            self._after_edit()
+
+    def redo(self) -> None:
+        """Do again what was taken back last; nothing happens while a transaction is open."""
+        if self.is_editing:
+            return
+        patch = self.history.redo()
+        if patch is not None:
+            patch.apply(self.class_plane, self.provenance_plane)
+            self.region_changed.emit(patch.rect)
+            self._after_edit()
+
+    # --- whole-image steps
+
+    def fill_unlabelled(self, class_id: int) -> bool:
+        """Give every unlabelled pixel a class by hand, as one step; False when there was none."""
+        self.begin_edit("fill")
+        for rect in self._blocks(self.rect):
+            mask = self.class_plane.read(rect) == UNLABELLED
+            if mask.any():
+                self.paint(rect, mask, class_id)
+        return self.commit_edit()
+
+    def accept_prediction(self, only_unlabelled: bool = False) -> bool:
+        """Take over the prediction as one step; False when nothing changed.
+
+        Only untouched and accepted pixels change; with ``only_unlabelled`` the accepted ones stay, too.
+        """
+        if self.prediction is None:
+            return False
+        self.begin_edit("accept")
+        for rect in self._blocks(self.rect):
+            provenance = self.provenance_plane.read(rect)
+            mask = provenance == Provenance.UNTOUCHED
+            if only_unlabelled:
+                mask &= self.class_plane.read(rect) == UNLABELLED
+            else:
+                mask |= provenance == Provenance.ACCEPTED
+            if mask.any():
+                self.write(rect, mask, self.prediction.class_map[rect.slices], Provenance.ACCEPTED)
+        return self.commit_edit()
+
+    # --- inside
+
+    def _after_edit(self) -> None:
+        self.revision += 1
+        self.history_changed.emit()
+        self.edited.emit()
+
+    def _remember(self, rect: Rect) -> None:
+        assert self.is_editing, "begin_edit first"
+        for block in self._blocks(rect):
+            if block not in self._before:
+                self._before[block] = (self.class_plane.read(block), self.provenance_plane.read(block))
+
+    def _blocks(self, rect: Rect) -> Iterator[Rect]:
+        rect = rect.intersect(self.rect)
+        for y in range(rect.y // _BLOCK_PX * _BLOCK_PX, rect.bottom, _BLOCK_PX):
+            for x in range(rect.x // _BLOCK_PX * _BLOCK_PX, rect.right, _BLOCK_PX):
+                yield Rect(x, y, _BLOCK_PX, _BLOCK_PX).intersect(self.rect)
+
+    def _patch(self, label: str) -> MaskPatch | None:
+        around = Rect(0, 0, 0, 0)
+        for rect in self._before:
+            around = around.union(rect)
+        if around.is_empty:
+            return None
+        old_classes = self.class_plane.read(around)
+        old_provenance = self.provenance_plane.read(around)
+        new_classes, new_provenance = old_classes.copy(), old_provenance.copy()
+        for rect, (classes, provenance) in self._before.items():
+            local = Rect(rect.x - around.x, rect.y - around.y, rect.w, rect.h).slices
+            old_classes[local] = classes
+            old_provenance[local] = provenance
+        return MaskPatch.between(
+            self.item_key,
+            label,
+            around,
+            (old_classes, old_provenance),
+            (new_classes, new_provenance),
+            version=self.prediction_version,
+        )
