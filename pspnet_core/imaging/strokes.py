@@ -1,0 +1,203 @@
+"""From pointer positions to pixels: brush segments and polygons as (rectangle, mask).
+
+Points are (x, y) in image pixels; the centre of the pixel in column c and row r lies at (c + 0.5, r + 0.5).
+Everything is clipped to the image: a rectangle may be empty, its mask then has the shape (0, 0).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pspnet_core.types import BoolMask, Rect
+
+Point = tuple[float, float]
+Floats = NDArray[np.float64]
+
+# Below this a disc need not hold any pixel centre (the centre may be half a pixel diagonal away), so that a
+# stroke would have gaps: such a brush paints the line of single pixels instead.
+_THINNEST_DISC_PX = math.sqrt(2.0)
+
+# Pixel centres at exactly the radius belong to the brush, whatever the rounding of the square root.
+_TOLERANCE_PX = 1e-9
+
+
+def brush_segment(p0: Point, p1: Point, diameter: float, shape: tuple[int, int]) -> tuple[Rect, BoolMask]:
+    """The pixels that a round brush covers while it moves in a straight line.
+
+    They are those whose centre is at most ``diameter / 2`` away from the segment (a capsule). A brush thinner
+    than the diagonal of a pixel paints the gapless line from the pixel under ``p0`` to the pixel under
+    ``p1``. The capsule is convex, hence each image row is one run, found in closed form: the cost is that of
+    the mask, not of its distances.
+
+    Args:
+        p0: Where the brush comes from.
+        p1: Where it goes; equal to ``p0`` for a dab.
+        diameter: In image pixels, over 0.
+        shape: (H, W) of the image.
+
+    Returns:
+        The smallest rectangle around the painted pixels and a (rect.h, rect.w) bool mask, owned by the
+        caller.
+
+    Raises:
+        ValueError: A coordinate is not finite or the diameter not positive.
+    """
+    if not all(map(math.isfinite, (*p0, *p1, diameter))):
+        raise ValueError(f"not finite: {p0}, {p1}, diameter {diameter}")
+    if diameter <= 0:
+        raise ValueError(f"diameter must be over 0, got {diameter}")
+    if diameter < _THINNEST_DISC_PX:
+        return _pixel_line(p0, p1, shape)
+    radius = diameter / 2 + _TOLERANCE_PX
+    first = max(0, math.ceil(min(p0[1], p1[1]) - radius - 0.5))
+    last = min(shape[0] - 1, math.floor(max(p0[1], p1[1]) + radius - 0.5))
+    if first > last:
+        return _empty()
+    left, right = _capsule_runs(np.arange(first, last + 1, dtype=np.float64) + 0.5, p0, p1, radius)
+    return _from_runs(first, np.ceil(left - 0.5), np.floor(right - 0.5) + 1, shape)
+
+
+def polygon_mask(points: Sequence[Point], shape: tuple[int, int]) -> tuple[Rect, BoolMask]:
+    """The pixels whose centre lies in a polygon, by the even-odd rule.
+
+    The outline closes itself and may cross itself. A centre exactly on an edge belongs to the polygon on the
+    right of it (or below, on a horizontal edge), so that polygons which share an edge neither overlap nor
+    leave a gap.
+
+    Args:
+        points: Corners in order; fewer than three enclose nothing.
+        shape: (H, W) of the image.
+
+    Returns:
+        The smallest rectangle around the pixels and a (rect.h, rect.w) bool mask, owned by the caller.
+
+    Raises:
+        ValueError: A coordinate is not finite.
+    """
+    corners = np.asarray(points, np.float64).reshape(-1, 2)
+    if not np.isfinite(corners).all():
+        raise ValueError("a corner is not finite")
+    if len(corners) < 3:
+        return _empty()
+    area = _pixels_between(corners.min(0), corners.max(0), shape)
+    if area.is_empty:
+        return _empty()
+    # At each crossing of a row with an edge everything to the right of it changes between outside and inside.
+    rows, columns = _crossings(corners, area)
+    toggles = np.bincount(rows * (area.w + 1) + columns, minlength=area.h * (area.w + 1)) & 1
+    table = toggles.astype(np.uint8).reshape(area.h, area.w + 1)[:, :-1]
+    inside: BoolMask = np.bitwise_xor.accumulate(table, axis=1).astype(np.bool_)
+    return _tighten(area, inside)
+
+
+def _capsule_runs(y: Floats, p0: Point, p1: Point, radius: float) -> tuple[Floats, Floats]:
+    """Left and right end of a capsule at the heights ``y``; left > right where it is not met."""
+    (x0, y0), (x1, y1) = p0, p1
+    left, right = np.full(len(y), np.inf), np.full(len(y), -np.inf)
+    for cx, cy in (p0, p1):
+        squared = radius * radius - (y - cy) ** 2
+        half = np.sqrt(np.maximum(squared, 0.0))
+        met = squared >= 0
+        left = np.where(met, np.minimum(left, cx - half), left)
+        right = np.where(met, np.maximum(right, cx + half), right)
+    length = math.hypot(x1 - x0, y1 - y0)
+    if length == 0:
+        return left, right
+    dx, dy = (x1 - x0) / length, (y1 - y0) / length
+    # The rectangle between the discs: 0 <= along <= length and |across| <= radius, both linear in x at a
+    # given y.
+    along = _where_between(dx, dy * (y - y0) - dx * x0, 0.0, length)
+    across = _where_between(-dy, dx * (y - y0) + dy * x0, -radius, radius)
+    start, end = np.maximum(along[0], across[0]), np.minimum(along[1], across[1])
+    met = start <= end
+    return np.where(met, np.minimum(left, start), left), np.where(met, np.maximum(right, end), right)
+
+
+def _where_between(slope: float, offset: Floats, low: float, high: float) -> tuple[Floats, Floats]:
+    """The interval of x in which ``low <= slope * x + offset <= high``, per element of ``offset``."""
+    if abs(slope) < 1e-12:
+        holds = (offset >= low) & (offset <= high)
+        return np.where(holds, -np.inf, np.inf), np.where(holds, np.inf, -np.inf)
+    a, b = (low - offset) / slope, (high - offset) / slope
+    return np.minimum(a, b), np.maximum(a, b)
+
+
+def _from_runs(first_row: int, start: Floats, end: Floats, shape: tuple[int, int]) -> tuple[Rect, BoolMask]:
+    """Runs ``start <= column < end``, one a row from ``first_row`` on, as a tight rectangle and mask."""
+    start, end = np.clip(start, 0, shape[1]), np.clip(end, 0, shape[1])
+    rows = np.flatnonzero(start < end)
+    if len(rows) == 0:
+        return _empty()
+    used = slice(int(rows[0]), int(rows[-1]) + 1)
+    x, right = int(start[rows].min()), int(end[rows].max())
+    columns = np.arange(x, right, dtype=np.int32)
+    begin, stop = start[used].astype(np.int32)[:, None], end[used].astype(np.int32)[:, None]
+    mask: BoolMask = (columns >= begin) & (columns < stop)
+    return Rect(x, first_row + used.start, right - x, used.stop - used.start), mask
+
+
+def _pixel_line(p0: Point, p1: Point, shape: tuple[int, int]) -> tuple[Rect, BoolMask]:
+    """The line of single pixels from under p0 to under p1, each 8-connected to the one before."""
+    x0, y0, x1, y1 = (math.floor(v) for v in (*p0, *p1))
+    flat = abs(x1 - x0) >= abs(y1 - y0)
+    a0, b0, a1, b1 = (x0, y0, x1, y1) if flat else (y0, x0, y1, x1)
+    if a0 > a1:
+        a0, b0, a1, b1 = a1, b1, a0, b0
+    size_a, size_b = (shape[1], shape[0]) if flat else shape
+    a = np.arange(max(0, a0), min(size_a - 1, a1) + 1)
+    slope = (b1 - b0) / (a1 - a0) if a1 > a0 else 0.0
+    b = np.floor(b0 + slope * (a - a0) + 0.5).astype(np.int64)
+    kept = (b >= 0) & (b < size_b)
+    if not kept.any():
+        return _empty()
+    columns, rows = (a[kept], b[kept]) if flat else (b[kept], a[kept])
+    rect = Rect(int(columns.min()), int(rows.min()), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
+    mask = np.zeros((rect.h, rect.w), np.bool_)
+    mask[rows - rect.y, columns - rect.x] = True
+    return rect, mask
+
+
+def _crossings(corners: Floats, area: Rect) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the centre lines of the rows of ``area`` cross edges.
+
+    Returns:
+        For each crossing its row and the first column whose pixel centre is not left of it (0 to area.w),
+        both relative to ``area``.
+    """
+    after = np.roll(corners, -1, axis=0)
+    upward = (corners[:, 1] > after[:, 1])[:, None]
+    top, low = np.where(upward, after, corners), np.where(upward, corners, after)
+    # Half-open in y: a row through a corner meets one of its two edges, and never a horizontal edge.
+    first = np.clip(np.ceil(top[:, 1] - 0.5), area.y, area.bottom).astype(np.int64)
+    stop = np.clip(np.ceil(low[:, 1] - 0.5), area.y, area.bottom).astype(np.int64)
+    num_rows = stop - first
+    edge = np.repeat(np.arange(len(corners)), num_rows)
+    row = np.arange(len(edge)) - np.repeat(np.cumsum(num_rows) - num_rows, num_rows) + first[edge]
+    rise = low[edge, 1] - top[edge, 1]
+    x = top[edge, 0] + (row + 0.5 - top[edge, 1]) * ((low[edge, 0] - top[edge, 0]) / rise)
+    column = np.clip(np.ceil(x - 0.5), area.x, area.right).astype(np.int64)
+    return row - area.y, column - area.x
+
+
+def _pixels_between(low: Floats, high: Floats, shape: tuple[int, int]) -> Rect:
+    """The pixels of the image whose centres can lie between two corners of a box."""
+    x, y = (max(0, math.ceil(float(v) - 0.5)) for v in low)
+    right, bottom = (min(size, math.floor(float(v) + 0.5)) for v, size in zip(high, shape[::-1], strict=True))
+    return Rect(x, y, max(0, right - x), max(0, bottom - y))
+
+
+def _tighten(rect: Rect, mask: BoolMask) -> tuple[Rect, BoolMask]:
+    """The smallest rectangle around the True pixels of ``mask``, and its part of the mask."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows) == 0:
+        return _empty()
+    inner = Rect(int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
+    return Rect(rect.x + inner.x, rect.y + inner.y, inner.w, inner.h), mask[inner.slices].copy()
+
+
+def _empty() -> tuple[Rect, BoolMask]:
+    return Rect(0, 0, 0, 0), np.zeros((0, 0), np.bool_)
