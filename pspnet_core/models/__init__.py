@@ -1,0 +1,5 @@
+"""Networks and their checkpoints."""
+
+from pspnet_core.models.pspnet import PSPNet, PSPNetConfig, PyramidPooling
+
+__all__ = ["PSPNet", "PSPNetConfig", "PyramidPooling"]

