@@ -1,0 +1,154 @@
+"""Prediction of a whole image by overlapping windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pspnet_core.devices import is_out_of_memory, numerics_for, out_of_memory, resolve_device
+from pspnet_core.inference.upsample import BandedUpsampler
+from pspnet_core.inference.windows import window_rects, window_weights
+from pspnet_core.models.checkpoint import Checkpoint
+from pspnet_core.types import Prediction, Rect, RgbImage
+
+if TYPE_CHECKING:
+    from pspnet_core.imaging.source import ImageSource
+
+WINDOW_PX = 512
+OVERLAP_PX = 128
+_GRID_PX = 32
+
+
+@dataclass(frozen=True, slots=True)
+class WindowDone:
+    """One more window of the image went through the network."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """The last event: the whole image."""
+
+    prediction: Prediction
+
+
+class Predictor:
+    """A checkpoint that is ready to predict on one device. It moves the checkpoint's model there.
+
+    Args:
+        checkpoint: Its model is put in evaluation mode.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        window_px: Side of a window, a multiple of 32.
+
+    Raises:
+        DeviceError: The device is not there.
+        ValueError: The name of the device or the size of the window is not possible.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: str = "auto", window_px: int = WINDOW_PX) -> None:
+        if window_px < 2 * OVERLAP_PX or window_px % _GRID_PX:
+            raise ValueError(
+                f"window must be a multiple of {_GRID_PX} and at least {2 * OVERLAP_PX}, found {window_px}"
+            )
+        self.checkpoint = checkpoint
+        self.numerics = numerics_for(resolve_device(device))
+        self._window_px = window_px
+        self._model = checkpoint.model.eval().to(self.numerics.device)
+        self._model.to(memory_format=self.numerics.memory_format)
+
+    def predict(self, image: RgbImage | ImageSource) -> Prediction:
+        """Class ids and confidence of an (H, W, 3) uint8 RGB image. Raises: see :meth:`predict_windows`."""
+        for event in self.predict_windows(image):
+            if isinstance(event, Predicted):
+                return event.prediction
+        raise AssertionError("a prediction ends with its result")
+
+    def predict_windows(self, image: RgbImage | ImageSource) -> Iterator[WindowDone | Predicted]:
+        """As :meth:`predict`, step by step: yields after each window and each band of rows.
+
+        Logits are kept at the model's stride, and only for the rows of windows that are still open.
+
+        Raises:
+            ValueError: The array is not (H, W, 3) uint8 or is empty.
+            DeviceError: Memory ran out.
+        """
+        if isinstance(image, np.ndarray):
+            if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+                raise ValueError(f"image must be (H, W, 3) uint8, found {image.shape} {image.dtype}")
+            height, width = image.shape[:2]
+        else:
+            height, width = image.height, image.width
+        try:
+            yield from self._run(image, height, width)
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                raise out_of_memory(self.numerics.device, "predicting an image") from error
+            raise
+
+    def _run(self, image: RgbImage | ImageSource, height: int, width: int) -> Iterator[WindowDone | Predicted]:
+        stride = self._model.logit_stride
+        rows = window_rects(width, height, self._window_px, self._window_px - OVERLAP_PX, _GRID_PX)
+        total, done = sum(len(row) for row in rows), 0
+        upsampler = BandedUpsampler(self.checkpoint.classes.indices, height, width, stride)
+        open_rows = _OpenRows(-(-width // stride))
+        for number, row in enumerate(rows):
+            for rect in row:
+                open_rows.add(self._logits(_read(image, rect)), rect.y // stride, rect.x // stride)
+                done += 1
+                yield WindowDone(done, total)
+            end = rows[number + 1][0].y // stride if number + 1 < len(rows) else -(-height // stride)
+            for _ in upsampler.add(open_rows.take(end)):
+                yield WindowDone(done, total)
+        yield Predicted(upsampler.prediction())
+
+    # The generators must not yield inside these contexts: both are states of the thread.
+    @torch.inference_mode()
+    def _logits(self, image: RgbImage) -> Tensor:
+        x = self.checkpoint.preprocessing(image).to(self.numerics.device)
+        x = x.contiguous(memory_format=self.numerics.memory_format)
+        with self.numerics.autocast():
+            return self._model.logits(x)[0].float()  # (K, h, w)
+
+
+class _OpenRows:
+    """Weighted sums of window logits for the rows that later windows may still reach."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._first = 0
+        self._sums: Tensor | None = None  # (K, n, w)
+        self._weights = torch.empty(0, width)
+
+    def add(self, logits: Tensor, top: int, left: int) -> None:
+        channels, height, width = logits.shape
+        if self._sums is None:
+            self._sums = logits.new_zeros(channels, 0, self._width)
+            self._weights = logits.new_zeros(0, self._width)
+        missing = top + height - self._first - self._sums.shape[1]
+        if missing > 0:
+            self._sums = torch.cat([self._sums, logits.new_zeros(channels, missing, self._width)], dim=1)
+            self._weights = torch.cat([self._weights, logits.new_zeros(missing, self._width)])
+        weights = torch.from_numpy(window_weights(height, width)).to(logits.device)
+        place = slice(top - self._first, top - self._first + height), slice(left, left + width)
+        self._sums[:, *place] += logits * weights
+        self._weights[place] += weights
+
+    def take(self, end: int) -> Tensor:
+        """Mean logits (K, n, w) of the open rows before row ``end``, which are then closed."""
+        assert self._sums is not None
+        count = end - self._first
+        result = self._sums[:, :count] / self._weights[:count]
+        self._sums, self._weights = self._sums[:, count:], self._weights[count:]
+        self._first = end
+        return result
+
+
+def _read(image: RgbImage | ImageSource, rect: Rect) -> RgbImage:
+    return image[rect.slices] if isinstance(image, np.ndarray) else image.read(rect)

@@ -1,0 +1,170 @@
+"""Windows, banded upsampling and whole-image prediction."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+
+import skimage.data  # noqa: E402
+from torch.nn import functional as F  # noqa: E402
+
+from pspnet_core.classes import ClassSet  # noqa: E402
+from pspnet_core.errors import DeviceError  # noqa: E402
+from pspnet_core.inference import Predicted, Predictor, WindowDone  # noqa: E402
+from pspnet_core.inference import upsample as upsample_module  # noqa: E402
+from pspnet_core.inference.upsample import BandedUpsampler  # noqa: E402
+from pspnet_core.inference.windows import window_rects, window_weights  # noqa: E402
+from pspnet_core.models import PSPNet, PSPNetConfig  # noqa: E402
+from pspnet_core.models.checkpoint import Checkpoint  # noqa: E402
+
+CLASSES = ClassSet().add("a", index=7).add("b", index=0).add("c", index=31)
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    torch.manual_seed(0)
+    model = PSPNet(PSPNetConfig.studio_fast(3))
+    model.load_imagenet_backbone()
+    return Checkpoint(model.eval(), CLASSES)
+
+
+@pytest.fixture
+def exact(monkeypatch):
+    """float32 everywhere, so that results can be compared tightly."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
+
+
+@given(st.integers(1, 400), st.integers(1, 400), st.sampled_from([(64, 32), (64, 64), (96, 32)]))
+def test_windows_cover_everything(width, height, sizes):
+    size, stride = sizes
+    covered = np.zeros((height, width), bool)
+    previous = None
+    for row in window_rects(width, height, size, stride, 32):
+        assert len({(r.y, r.h) for r in row}) == 1
+        assert previous is None or row[0].y > previous
+        previous = row[0].y
+        for rect in row:
+            assert rect.x % 32 == rect.y % 32 == 0
+            assert rect.w <= size
+            assert rect.h <= size
+            assert rect.right <= width
+            assert rect.bottom <= height
+            covered[rect.slices] = True
+    assert covered.all()
+
+
+def test_windows_refuse_impossible_numbers():
+    for numbers in ((0, 5, 64, 32, 32), (5, 5, 60, 32, 32), (5, 5, 64, 65, 32), (5, 5, 64, 0, 32)):
+        with pytest.raises(ValueError, match="no windows"):
+            window_rects(*numbers)
+
+
+def test_weights_are_positive_and_highest_in_the_middle():
+    weights = window_weights(5, 8)
+    assert weights.shape == (5, 8)
+    assert weights.min() > 0
+    assert weights[2, 3] == weights.max() == 1
+    np.testing.assert_array_equal(weights, weights[::-1, ::-1])
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 70), st.integers(1, 40), st.lists(st.integers(1, 9), max_size=8), st.integers(0, 9))
+def test_bands_do_not_change_the_result(height, width, cuts, seed):
+    torch.manual_seed(seed)
+    rows = -(-height // 4)
+    logits = torch.randn(3, rows, -(-width // 4)) * 3
+    upsampler = BandedUpsampler((7, 0, 31), height, width, 4)
+    position = 0
+    for cut in [*cuts, rows]:
+        if position < rows:
+            for _ in upsampler.add(logits[:, position : position + cut]):
+                pass
+            position += cut
+    full = F.interpolate(logits[None], scale_factor=4.0, mode="bilinear")[0, :, :height, :width]
+    probability, channel = full.softmax(dim=0).max(dim=0)
+    result = upsampler.prediction()
+    clear = full.sort(dim=0).values[-1] - full.sort(dim=0).values[-2] > 1e-4
+    expected = np.array([7, 0, 31], np.uint8)[channel.numpy()]
+    assert (result.class_map == expected)[clear.numpy()].all()
+    assert np.abs(result.confidence.astype(int) - (probability * 255).round().numpy().astype(int)).max() <= 1
+
+
+def test_bands_stay_small(monkeypatch):
+    monkeypatch.setattr(upsample_module, "_BAND_FLOATS", 3 * 64 * 8)
+    upsampler = BandedUpsampler((0, 1, 2), 64, 64, 4)
+    assert len(list(upsampler.add(torch.zeros(3, 16, 16)))) == 8
+    assert (upsampler.prediction().confidence == 85).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (50, 37), (300, 700), (530, 290)])
+def test_one_window_or_many_cover_the_image(checkpoint, size):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (*size, 3), np.uint8)
+    prediction = Predictor(checkpoint, "cpu", window_px=256).predict(image)
+    assert prediction.class_map.shape == prediction.confidence.shape == size
+    assert set(np.unique(prediction.class_map)) <= set(CLASSES.indices)
+    assert prediction.confidence.min() >= 84  # a maximum over three classes is at least a third
+
+
+def test_a_small_image_equals_the_network_itself(checkpoint, exact):
+    image = skimage.data.chelsea()[:201, :333]
+    prediction = Predictor(checkpoint, "cpu").predict(image)
+    with torch.no_grad():
+        out = checkpoint.model(checkpoint.preprocessing(image))["out"][0]
+    channel = out.argmax(dim=0).numpy()
+    assert (prediction.class_map == np.array(CLASSES.indices, np.uint8)[channel]).mean() > 0.9999
+    confidence = (out.softmax(dim=0).amax(dim=0) * 255).round().numpy()
+    assert np.abs(prediction.confidence - confidence).max() <= 1
+
+
+def test_events_count_windows_and_end_with_the_result(checkpoint):
+    events = list(Predictor(checkpoint, "cpu", window_px=256).predict_windows(np.zeros((300, 520, 3), np.uint8)))
+    assert isinstance(events[-1], Predicted)
+    counts = [(e.done, e.total) for e in events if isinstance(e, WindowDone)]
+    assert counts == sorted(counts)
+    assert {total for _, total in counts} == {counts[-1][0]} == {8}
+
+
+def test_generator_leaves_no_state_behind_while_it_waits(checkpoint):
+    events = Predictor(checkpoint, "cpu").predict_windows(np.zeros((40, 40, 3), np.uint8))
+    next(events)
+    assert torch.is_grad_enabled()
+    assert not torch.is_inference_mode_enabled()
+    assert not torch.is_autocast_enabled("cpu")
+    events.close()
+
+
+def test_reads_a_source_by_windows(checkpoint):
+    image = skimage.data.coffee()[:300, :400]
+
+    class Source:
+        width, height, num_levels = 400, 300, 1
+
+        def read(self, rect, level=0):
+            return image[rect.slices]
+
+    predictor = Predictor(checkpoint, "cpu", window_px=256)
+    a, b = predictor.predict(image), predictor.predict(Source())
+    np.testing.assert_array_equal(a.class_map, b.class_map)
+
+
+def test_bad_images_and_windows_are_refused(checkpoint):
+    predictor = Predictor(checkpoint, "cpu")
+    for image in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)):
+        with pytest.raises(ValueError, match="image must be"):
+            predictor.predict(image)
+    with pytest.raises(ValueError, match="window must be"):
+        Predictor(checkpoint, "cpu", window_px=300)
+
+
+def test_out_of_memory_is_told(checkpoint, monkeypatch):
+    predictor = Predictor(checkpoint, "cpu")
+
+    def fail(x):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(checkpoint.model, "logits", fail)
+    with pytest.raises(DeviceError, match="ran out"):
+        predictor.predict(np.zeros((8, 8, 3), np.uint8))
