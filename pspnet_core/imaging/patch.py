@@ -194,9 +194,7 @@ def _from_fields(fields: dict[str, Any], body: bytes) -> MaskPatch:
     packed = (num_flags + 7) // 8
     expected = packed + 4 * num_changed
     unpacker = zlib.decompressobj()
-    raw = np.frombuffer(
-        unpacker.decompress(body, expected + 1), np.uint8
-    )  # never more memory than was announced
+    raw = np.frombuffer(unpacker.decompress(body, expected + 1), np.uint8)  # never more memory than was announced
     if len(raw) != expected:
         raise ValueError(f"{len(raw)} bytes unpacked, {expected} expected")
     flags = np.unpackbits(raw[:packed], count=num_flags).astype(np.bool_).reshape(rect.h, rect.w)

@@ -165,6 +165,4 @@ def _in_tile(part: Rect, key: tuple[int, int]) -> tuple[slice, slice]:
 
 def _check(rect: Rect, array: NDArray[np.generic], dtype: type[np.generic]) -> None:
     if array.shape != (rect.h, rect.w) or array.dtype != dtype:
-        raise ValueError(
-            f"expected ({rect.h}, {rect.w}) {np.dtype(dtype)} for {rect}, got {array.shape} {array.dtype}"
-        )
+        raise ValueError(f"expected ({rect.h}, {rect.w}) {np.dtype(dtype)} for {rect}, got {array.shape} {array.dtype}")

@@ -1,0 +1,356 @@
+"""A folder of images as a project: its items, classes, states and planes.
+
+Everything that is written lies in ``<root>/.pspnet-studio`` (in the user's data folder where the root is
+read-only); nothing is written before the first change.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pspnet_core.classes import ClassSet
+from pspnet_core.errors import ClassMapError, ClassSetError, ProjectError
+from pspnet_core.imaging.class_maps import ids_of, read_class_map
+from pspnet_core.project import plane_files
+from pspnet_core.project.discovery import Found, find_items, natural_key
+from pspnet_core.project.places import OWN_FOLDER, own_folder
+from pspnet_core.project.records import Annotation, Item, ItemState, Notice, Split, Status
+from pspnet_core.project.sources import NewSources, plan_sources
+from pspnet_core.project.store import ProjectRecord, read_record, write_record
+from pspnet_core.types import UNLABELLED, ClassMap, ProvenanceMap
+
+__all__ = [
+    "OWN_FOLDER",
+    "Annotation",
+    "Item",
+    "ItemState",
+    "Notice",
+    "Project",
+    "Rescan",
+    "Split",
+    "Status",
+]
+
+# A folder without a class table may hold thousands of masks; a few show most classes, the others as they are
+# opened.
+_MASKS_READ_AT_OPEN = 4
+
+
+class Rescan(NamedTuple):
+    """Keys of the items that came and went."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+class Project:
+    """An open project. Make one with :meth:`open`.
+
+    Any thread may call any method; changes are kept in memory until :meth:`save`.
+    """
+
+    def __init__(self, root: Path, folder: Path, record: ProjectRecord, is_new: bool) -> None:
+        self._root = root
+        self._folder = folder
+        self._record = record
+        self._is_new = is_new
+        self._items: dict[str, Item] = {}
+        self._notices: tuple[Notice, ...] = ()
+        self._lock = threading.RLock()  # of the record; never held during input or output
+        self._save_lock = threading.Lock()
+        self._scan_lock = threading.RLock()
+
+    @staticmethod
+    def open(root: Path, include: Sequence[str] | None = None) -> Project:
+        """Open a folder; nothing is written.
+
+        Args:
+            root: The folder of the images.
+            include: Take only these of its files and sub folders (relative paths with "/") into a new
+                project, or add them to those an existing one was limited to. When None, everything in a new
+                project, what was chosen before in an existing one.
+
+        Raises:
+            ProjectError: No such folder, no image in it, or its project file is damaged or of a newer format.
+        """
+        root = Path(root).absolute()
+        if not root.is_dir():
+            raise ProjectError(
+                f"{root.name or root} is not a folder." if root.exists() else f"There is no folder {root.name}.",
+                f"{root}.",
+                "Choose a folder that holds images.",
+            )
+        folder, notices = own_folder(root)
+        record = read_record(folder)
+        project = Project(root, folder, record or ProjectRecord(), record is None)
+        if include is not None and (record is None or record.include is not None):
+            before = project._record.include or ()
+            project._record.include = tuple(dict.fromkeys([*before, *map(_nfc, include)]))
+        found = project._scan()
+        project._notices = (*notices, *project._notices)
+        if not project._items:
+            raise _no_images(root, found)
+        project._tell_limits(found)
+        if project._record.classes is None:
+            project._record.classes = project._first_classes()
+        return project
+
+    @property
+    def root(self) -> Path:
+        """The folder of the images."""
+        return self._root
+
+    @property
+    def folder(self) -> Path:
+        """Where everything of ours lies; it may not exist yet."""
+        return self._folder
+
+    @property
+    def uuid(self) -> str:
+        """Identifies the project wherever its folder lies."""
+        return self._record.uuid
+
+    @property
+    def classes(self) -> ClassSet:
+        """The classes; they grow when a mask holds an id that is not among them."""
+        return self._record.classes or ClassSet()
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """In natural order of their keys."""
+        return tuple(self._items.values())
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """What a person should know about the folder."""
+        return self._notices
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """JSON values that belong to the project, by name; saved with it.
+
+        Replace values, do not change them.
+        """
+        return self._record.settings
+
+    def item(self, key: str) -> Item:
+        """The item with this key. Raises: KeyError."""
+        return self._items[key]
+
+    def state(self, key: str) -> ItemState:
+        """The state of an item; that of a new one when nothing was said about it."""
+        return self._record.states.get(key) or ItemState()
+
+    def set_state(self, key: str, **changes: Any) -> ItemState:
+        """Change fields of an item's state, named as in :class:`ItemState`.
+
+        Raises:
+            KeyError: There is no such item.
+            TypeError: There is no such field.
+        """
+        with self._lock:
+            self.item(key)
+            self._record.states[key] = state = replace(self.state(key), **changes)
+        return state
+
+    def set_classes(self, classes: ClassSet) -> None:
+        """Replace the class set."""
+        with self._lock:
+            self._record.classes = classes
+
+    def save(self) -> None:
+        """Write ``project.json`` as it is now. Changes during the write wait for the next one.
+
+        Raises:
+            StorageError: It could not be written; the previous file is intact.
+        """
+        with self._save_lock:
+            with self._lock:
+                data = self._record.to_json()
+            write_record(self._folder, data)
+            self._is_new = False
+
+    def has_annotation(self, item: Item) -> bool:
+        """Whether planes were saved for the item or a mask was found beside it."""
+        return item.found_mask is not None or plane_files.mask_path(self._folder, item.key).exists()
+
+    def load_annotation(self, item: Item, width: int, height: int) -> Annotation:
+        """The planes of an item: the saved ones, else the mask found beside the image, else empty ones.
+
+        Class ids that are not in the class set are added to it, and that is told; call :meth:`save` to keep
+        them.
+
+        Args:
+            item: Of this project.
+            width: Of the image as displayed, in pixels.
+            height: Likewise.
+
+        Returns:
+            Planes of (height, width), owned by the caller. A found mask that cannot be used is left out, with
+            a notice.
+
+        Raises:
+            ClassMapError: A file of ours is damaged or does not fit the image; it is left as it is.
+        """
+        annotation = plane_files.read_own(self._folder, item, width, height)
+        if annotation is None:
+            annotation = plane_files.read_found(item, width, height)
+        added = self._add_classes(ids_of(annotation.class_map))
+        if not added:
+            return annotation
+        names = ", ".join(added)
+        notice = Notice(
+            f"The mask of {item.key} holds ids without a class.",
+            f"Added: {names}.",
+            "Name them in the list of classes.",
+            item.key,
+        )
+        return replace(annotation, notices=(*annotation.notices, notice))
+
+    def save_annotation(self, item: Item, class_map: ClassMap, provenance: ProvenanceMap) -> None:
+        """Save the planes of an item, and how much of it is labelled in its state.
+
+        Args:
+            item: Of this project.
+            class_map: (H, W) uint8 class ids; not changed.
+            provenance: (H, W) uint8; not changed.
+
+        Raises:
+            StorageError: They could not be written; the previous ones are intact.
+        """
+        if self._is_new:
+            self.save()  # the class table goes first: a mask means little without it
+        plane_files.write_own(self._folder, item.key, class_map, provenance, self.classes)
+        labelled_px = int(np.count_nonzero(class_map != UNLABELLED))
+        self.set_state(item.key, labelled_px=labelled_px, total_px=int(class_map.size))
+
+    def add_source(self, paths: Path | Iterable[Path]) -> Rescan:
+        """Add folders or files, also from elsewhere; call :meth:`save` to keep them.
+
+        Returns:
+            The keys that came; none when all were in the project before.
+
+        Raises:
+            ProjectError: A path does not exist, a folder contains the project, or there is no image.
+        """
+        chosen = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
+        with self._scan_lock:
+            before = NewSources(self._record.include, self._record.sources)
+            plan = plan_sources(self._root, *before, chosen)
+            self._set_sources(plan)
+            change = self.rescan()
+            if not change.added and plan != before:
+                self._set_sources(before)
+                self.rescan()
+        return change
+
+    def rescan(self) -> Rescan:
+        """Look again for images and masks; states of items that are gone are kept.
+
+        Raises:
+            ProjectError: The root cannot be listed any more; the items stay as they were.
+        """
+        with self._scan_lock:
+            before = set(self._items)
+            self._scan()
+            now = set(self._items)
+        return Rescan(tuple(sorted(now - before, key=natural_key)), tuple(sorted(before - now, key=natural_key)))
+
+    def _set_sources(self, sources: NewSources) -> None:
+        with self._lock:
+            self._record.include, self._record.sources = sources
+
+    def _scan(self) -> Found:
+        try:
+            found = find_items(self._root, only=self._record.include)
+        except OSError as error:
+            raise ProjectError(
+                f"The folder {self._root.name} could not be read.",
+                f"{self._root}: {error.strerror}.",
+                "Check that it is still there and may be read.",
+            ) from error
+        items, notices = list(found.items), list(found.notices)
+        for source in self._record.sources:
+            try:
+                more = find_items(source.path, f"{source.name}/", source.files)
+            except OSError as error:
+                notices.append(
+                    Notice(
+                        f"The added folder {source.path.name} could not be read.",
+                        f"{source.path}: {error.strerror}. Its images are left out; what was painted is kept.",
+                        "Put it back or connect the drive, then read the folder again.",
+                    )
+                )
+                continue
+            items += more.items
+            notices += more.notices
+        self._items = {item.key: item for item in items}
+        self._notices = tuple(notices)
+        return found
+
+    def _tell_limits(self, found: Found) -> None:
+        include = self._record.include
+        if include is not None:
+            title = f"Only {len(found.items)} chosen image(s) of {self._root.name} belong to this project."
+            remedy = "Drop the folder on the open project to add all of it."
+            self._notices = (*self._notices, Notice(title, "", remedy))
+
+    def _first_classes(self) -> ClassSet:
+        """Classes of a folder that has no project file: its class table, else the ids in a few masks."""
+        path = self._root / "classes.json"
+        try:
+            if path.is_file():
+                return ClassSet.from_json(json.loads(path.read_bytes()))
+        except (OSError, ValueError, ClassSetError) as error:
+            notice = Notice(
+                "classes.json is not used.",
+                f"{path}: {error}",
+                'Expected: {"classes": [{"index", "name", "color": [r, g, b]}]}.',
+            )
+            self._notices = (*self._notices, notice)
+        masked = [item for item in self._items.values() if item.found_mask is not None]
+        ids: set[int] = set()
+        for item in masked[:: max(1, len(masked) // _MASKS_READ_AT_OPEN)][:_MASKS_READ_AT_OPEN]:
+            assert item.found_mask is not None
+            try:
+                ids.update(ids_of(read_class_map(item.found_mask)))
+            except ClassMapError:
+                continue  # told when this item is loaded
+        return _with_ids(ClassSet(), sorted(ids))
+
+    def _add_classes(self, ids: Iterable[int]) -> list[str]:
+        """Add the ids that are missing; the names that were given."""
+        with self._lock:
+            missing = [index for index in ids if index not in self.classes]
+            self._record.classes = _with_ids(self.classes, missing)
+            return [self.classes[index].name for index in missing]
+
+
+def _with_ids(classes: ClassSet, ids: Iterable[int]) -> ClassSet:
+    for index in ids:
+        name, number = f"class {index}", 2
+        while name in classes.names:
+            name, number = f"class {index} ({number})", number + 1
+        classes = classes.add(name, index=index)
+    return classes
+
+
+def _nfc(path: str) -> str:
+    return unicodedata.normalize("NFC", path)
+
+
+def _no_images(root: Path, found: Found) -> ProjectError:
+    return ProjectError(
+        f"There is no image in {root.name or root}.",
+        f"{root} and its folders hold {found.num_other_files} other file(s) and {found.num_masks} mask(s). "
+        "Images are JPEG, PNG, TIFF, BMP and WebP files; hidden folders are left out.",
+        "Choose the folder that holds the photos.",
+    )

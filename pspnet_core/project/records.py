@@ -1,0 +1,120 @@
+"""What a project is made of: items, their state, and things to tell about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pspnet_core.types import ClassMap, ProvenanceMap
+
+
+class Split(StrEnum):
+    """What an item may be used for. ``TEST`` is never trained on, held out, used to stop, or ranked."""
+
+    NONE = "none"
+    TRAIN = "train"
+    VAL = "val"
+    TEST = "test"
+
+
+class Status(StrEnum):
+    """How far a person is with an item."""
+
+    NEW = "new"
+    IN_PROGRESS = "in_progress"
+    DONE = "done"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image of a project.
+
+    Attributes:
+        key: Path relative to the project's root with "/" and in Unicode form NFC; "@name/..." for an image
+            that lies elsewhere.
+        image_path: Where the file is.
+        page: Of a TIFF, from 0.
+        split: From the names of its folders.
+        found_mask: A mask file that lay beside the images, if any; it is imported, never written.
+    """
+
+    key: str
+    image_path: Path
+    page: int = 0
+    split: Split = Split.NONE
+    found_mask: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemState:
+    """What is remembered about an item beside its planes.
+
+    Attributes:
+        status: Set by the person or by the first stroke.
+        labelled_px: Labelled pixels when the planes were last saved.
+        total_px: All pixels then; 0 when they never were.
+        unaided_blocks: Hexadecimal bit string of the blocks labelled before any prediction was shown.
+        prediction_shown: Whether a prediction was ever on display over this item.
+    """
+
+    status: Status = Status.NEW
+    labelled_px: int = 0
+    total_px: int = 0
+    unaided_blocks: str = ""
+    prediction_shown: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Only what differs from a new item."""
+        default = ItemState()
+        fields = {name: getattr(self, name) for name in ItemState.__slots__}
+        return {name: value for name, value in fields.items() if value != getattr(default, name)}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> ItemState:
+        """Read what :meth:`to_json` gave.
+
+        Raises: ValueError, TypeError, AttributeError when it is something else.
+        """
+        return ItemState(
+            Status(data.get("status", Status.NEW)),
+            int(data.get("labelled_px", 0)),
+            int(data.get("total_px", 0)),
+            str(data.get("unaided_blocks", "")),
+            bool(data.get("prediction_shown", False)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to tell a person that is no error: the work goes on.
+
+    Attributes:
+        title: What was found, with the value.
+        detail: What was done about it.
+        remedy: What the person can do.
+        item_key: The item it is about, if it is about one.
+    """
+
+    title: str
+    detail: str = ""
+    remedy: str = ""
+    item_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Annotation:
+    """Both planes of an item, owned by the caller.
+
+    Attributes:
+        class_map: (H, W) uint8 class ids, 255 = unlabelled, displayed orientation.
+        provenance: (H, W) uint8 of :class:`~pspnet_core.types.Provenance` values.
+        notices: What a person should know about how they came to be.
+    """
+
+    class_map: ClassMap
+    provenance: ProvenanceMap
+    notices: tuple[Notice, ...] = ()

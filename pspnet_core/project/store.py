@@ -1,0 +1,151 @@
+"""``project.json``: reading it strictly, writing it whole."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pspnet_core.atomic import write_json
+from pspnet_core.classes import ClassSet
+from pspnet_core.errors import ClassSetError, ProjectError
+from pspnet_core.project.records import ItemState
+
+FORMAT = 1
+FILE_NAME = "project.json"
+
+_KNOWN = frozenset({"format", "uuid", "classes", "settings", "items", "include", "sources"})
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A folder outside the project whose images belong to it.
+
+    Attributes:
+        name: Begins the keys of its items: "@photos".
+        path: The folder.
+        files: Only these of its files and sub folders (relative, with "/"); all when None.
+    """
+
+    name: str
+    path: Path
+    files: tuple[str, ...] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary."""
+        row: dict[str, Any] = {"name": self.name, "path": str(self.path)}
+        return row if self.files is None else row | {"files": list(self.files)}
+
+
+@dataclass(slots=True)
+class ProjectRecord:
+    """The contents of ``project.json``.
+
+    Attributes:
+        uuid: Identifies the project wherever its folder lies.
+        classes: None when the file holds none.
+        settings: JSON values that belong to the project, by name.
+        states: Of items that differ from a new one, also of items that are not there at the moment.
+        include: Only these files and sub folders of the root belong to it; all when None.
+        sources: Folders from elsewhere.
+        extra: What a program with more features wrote beside it; kept as it is.
+    """
+
+    uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    classes: ClassSet | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    states: dict[str, ItemState] = field(default_factory=dict)
+    include: tuple[str, ...] | None = None
+    sources: tuple[Source, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary, detached from this record."""
+        return self.extra | {
+            "format": FORMAT,
+            "uuid": self.uuid,
+            "classes": None if self.classes is None else self.classes.to_json(),
+            "settings": dict(self.settings),
+            "include": None if self.include is None else list(self.include),
+            "sources": [source.to_json() for source in self.sources],
+            "items": {key: row for key, state in sorted(self.states.items()) if (row := state.to_json())},
+        }
+
+
+def read_record(folder: Path) -> ProjectRecord | None:
+    """Read ``project.json`` of a project's own folder; None when there is none yet.
+
+    Raises:
+        ProjectError: It is damaged, not readable, or written by a newer program. It is left as it is.
+    """
+    path = folder / FILE_NAME
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ProjectError(
+            "The project file could not be read.", f"{path}: {error.strerror}.", "Check the rights of the file."
+        ) from error
+    except ValueError as error:  # includes undecodable bytes
+        raise _damaged(path, str(error)) from error
+    if not isinstance(data, dict) or not isinstance(data.get("format"), int):
+        raise _damaged(path, "it has no format number")
+    if data["format"] > FORMAT:
+        raise ProjectError(
+            f"This project has format {data['format']}.",
+            f"{path} was written by a newer version of PSPNet Studio; this one reads format {FORMAT}.",
+            "Update PSPNet Studio. Nothing was changed.",
+        )
+    try:
+        return _parse(data)
+    except (KeyError, TypeError, ValueError, AttributeError, ClassSetError) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def write_record(folder: Path, data: Mapping[str, Any]) -> None:
+    """Write what :meth:`ProjectRecord.to_json` gave, atomically. Raises: StorageError."""
+    write_json(folder / FILE_NAME, data)
+
+
+def _parse(data: dict[str, Any]) -> ProjectRecord:
+    classes, include = data.get("classes"), data.get("include")
+    settings, items = data.get("settings", {}), data.get("items", {})
+    if not isinstance(settings, dict) or not isinstance(items, dict):
+        raise TypeError("settings and items must be objects")
+    return ProjectRecord(
+        uuid=str(uuid.UUID(data["uuid"])),
+        classes=None if classes is None else ClassSet.from_json(classes),
+        settings=settings,
+        states={str(key): ItemState.from_json(row) for key, row in items.items()},
+        include=None if include is None else _relative_paths(include),
+        sources=tuple(_source(row) for row in data.get("sources", [])),
+        extra={name: value for name, value in data.items() if name not in _KNOWN},
+    )
+
+
+def _source(row: Mapping[str, Any]) -> Source:
+    name, files = str(row["name"]), row.get("files")
+    if not name.startswith("@") or "/" in name or "\\" in name or name in ("@", "@.", "@.."):
+        raise ValueError(f"{name!r} is no name of a source")
+    return Source(name, Path(str(row["path"])), None if files is None else _relative_paths(files))
+
+
+def _relative_paths(values: list[Any]) -> tuple[str, ...]:
+    paths = tuple(str(value) for value in values)
+    for path in paths:
+        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+            raise ValueError(f"{path!r} leads out of the folder")
+    return paths
+
+
+def _damaged(path: Path, why: str) -> ProjectError:
+    return ProjectError(
+        "The project file is damaged.",
+        f"{path}: {why}.",
+        "Put back a copy of it. Or rename it to begin a new project file: the saved masks stay and are used, "
+        "names of classes and the status of images are lost. Nothing was changed.",
+    )

@@ -1,0 +1,387 @@
+"""Projects: what is read, what is written where, and that nothing is ever lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pspnet_core.classes import ClassSet
+from pspnet_core.errors import ProjectError, StorageError
+from pspnet_core.project import places
+from pspnet_core.project.project import Project, Split, Status
+from tests.helpers.folders import contents, half_mask, put_image, put_mask
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    folder = tmp_path / "root"
+    put_image(folder / "images/train/a.jpg")
+    put_image(folder / "images/train/b.png")
+    put_image(folder / "images/test/c.jpg")
+    put_mask(folder / "masks/train/a.png", half_mask(class_id=2, other=0))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def user_data(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setattr(places, "user_data_folder", lambda: tmp_path / "user-data")
+    return tmp_path / "user-data"
+
+
+def planes(class_id: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    class_map = half_mask(class_id=class_id)
+    return class_map, np.where(class_map == 255, 0, 2).astype(np.uint8)
+
+
+def test_opening_writes_nothing_and_the_first_change_writes_only_our_folder(root, user_data) -> None:
+    before = contents(root)
+    project = Project.open(root)
+    assert [item.key for item in project.items] == ["images/test/c.jpg", "images/train/a.jpg", "images/train/b.png"]
+    assert [item.split for item in project.items] == [Split.TEST, Split.TRAIN, Split.TRAIN]
+    item = project.item("images/train/a.jpg")
+    project.load_annotation(item, 12, 8)
+    assert contents(root) == before
+    assert not project.folder.exists()
+    project.save_annotation(item, *planes())
+    project.set_state(item.key, status=Status.DONE)
+    project.save()
+    after = contents(root)
+    assert {name: after[name] for name in before} == before
+    assert {name for name in after if name not in before} == {
+        ".pspnet-studio/project.json",
+        ".pspnet-studio/masks/images/train/a.jpg.png",
+        ".pspnet-studio/provenance/images/train/a.jpg.png",
+    }
+    assert not user_data.exists()
+
+
+def test_everything_comes_back(root) -> None:
+    project = Project.open(root)
+    item = project.item("images/train/b.png")
+    project.set_classes(project.classes.add("roof", (1, 2, 3), 1).change(2, visible=False))
+    project.settings["brush"] = {"diameter": 20}
+    class_map, provenance = planes()
+    provenance[0, -1] = 3  # erased by hand
+    project.save_annotation(item, class_map, provenance)
+    project.set_state(item.key, status=Status.IN_PROGRESS, unaided_blocks="ff00", prediction_shown=True)
+    project.save()
+    again = Project.open(root)
+    assert again.uuid == project.uuid
+    assert again.classes == project.classes
+    assert again.settings == {"brush": {"diameter": 20}}
+    assert again.state(item.key) == project.state(item.key)
+    assert (again.state(item.key).labelled_px, again.state(item.key).total_px) == (48, 96)
+    annotation = again.load_annotation(again.item(item.key), 12, 8)
+    np.testing.assert_array_equal(annotation.class_map, class_map)
+    np.testing.assert_array_equal(annotation.provenance, provenance)
+    assert annotation.notices == ()
+    data = json.loads((root / ".pspnet-studio/project.json").read_text())
+    assert data["format"] == 1
+    assert list(data["items"]) == [item.key]
+
+
+def test_found_masks_are_imported_and_our_own_go_before_them(root) -> None:
+    project = Project.open(root)
+    item = project.item("images/train/a.jpg")
+    assert project.has_annotation(item)
+    assert not project.has_annotation(project.item("images/train/b.png"))
+    annotation = project.load_annotation(item, 12, 8)
+    np.testing.assert_array_equal(annotation.class_map, half_mask(class_id=2, other=0))
+    assert (annotation.provenance == 4).all()
+    project.save_annotation(item, *planes(1))
+    assert (project.load_annotation(item, 12, 8).class_map == half_mask(class_id=1)).all()
+    untouched = project.load_annotation(project.item("images/test/c.jpg"), 12, 8)
+    assert (untouched.class_map == 255).all()
+    assert (untouched.provenance == 0).all()
+
+
+def test_classes_from_the_table_or_from_the_masks(root) -> None:
+    assert [(c.index, c.name) for c in Project.open(root).classes] == [(0, "class 0"), (2, "class 2")]
+    table = {"classes": [{"index": 5, "name": "sky", "color": [1, 2, 3]}]}
+    (root / "classes.json").write_text(json.dumps(table))
+    project = Project.open(root)
+    assert project.classes.names == ("sky",)
+    annotation = project.load_annotation(project.item("images/train/a.jpg"), 12, 8)
+    assert project.classes.indices == (5, 0, 2)
+    assert "class 0, class 2" in annotation.notices[0].detail
+    assert project.load_annotation(project.item("images/train/a.jpg"), 12, 8).notices == ()
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "{", '{"classes": [{"index": 300, "name": "x"}]}', '{"classes": 3}'])
+def test_a_foreign_class_table_is_told_and_not_used(root, text) -> None:
+    (root / "classes.json").write_text(text)
+    project = Project.open(root)
+    assert any("classes.json" in notice.title for notice in project.notices)
+    assert project.classes.indices == (0, 2)
+
+
+def test_all_255_ids_can_be_found_in_a_mask(root) -> None:
+    values = np.arange(256, dtype=np.uint8).repeat(4).reshape(32, 32)
+    put_image(root / "images/train/z.png", 32, 32)
+    put_mask(root / "masks/train/z.png", values)
+    project = Project.open(root)
+    project.load_annotation(project.item("images/train/z.png"), 32, 32)
+    assert sorted(project.classes.indices) == list(range(255))
+
+
+def test_added_classes_avoid_taken_names(root) -> None:
+    project = Project.open(root)
+    project.set_classes(ClassSet().add("class 2", index=9).add("class 2 (2)"))
+    project.load_annotation(project.item("images/train/a.jpg"), 12, 8)
+    assert project.classes[2].name == "class 2 (3)"
+
+
+def test_many_masks_are_not_read_at_open(root, monkeypatch) -> None:
+    for number in range(40):
+        put_image(root / f"images/train/m{number}.png")
+        put_mask(root / f"masks/train/m{number}.png", half_mask())
+    read = []
+    from pspnet_core.project import project as module
+
+    original = module.read_class_map
+    monkeypatch.setattr(module, "read_class_map", lambda path: read.append(path) or original(path))
+    Project.open(root)
+    assert 0 < len(read) <= 4
+
+
+def test_include_limits_a_new_project_and_is_remembered(root) -> None:
+    project = Project.open(root, include=["images/train/b.png"])
+    assert [item.key for item in project.items] == ["images/train/b.png"]
+    project.save()
+    again = Project.open(root)
+    assert [item.key for item in again.items] == ["images/train/b.png"]
+    assert any("Only 1 chosen" in notice.title for notice in again.notices)
+    more = Project.open(root, include=["images/test"])
+    assert [item.key for item in more.items] == ["images/test/c.jpg", "images/train/b.png"]
+    assert len(more.add_source(root).added) == 1
+    assert len(more.items) == 3
+
+
+def test_include_does_not_limit_a_whole_project(root) -> None:
+    Project.open(root).save()
+    assert len(Project.open(root, include=["images/train/b.png"]).items) == 3
+
+
+def test_sources_from_elsewhere(root, tmp_path) -> None:
+    more = tmp_path / "more" / "flight"
+    put_image(more / "images/val/x.jpg")
+    put_mask(more / "masks/val/x.png", half_mask())
+    single = put_image(tmp_path / "other" / "flight" / "one.jpg")
+    put_image(tmp_path / "other" / "flight" / "two.jpg")
+    before = contents(tmp_path / "more") | contents(tmp_path / "other")
+    project = Project.open(root)
+    assert project.add_source(more).added == ("@flight/images/val/x.jpg",)
+    assert project.add_source([more, more / "images" / "val" / "x.jpg"]).added == ()
+    assert project.add_source(single).added == ("@flight-2/one.jpg",)
+    item = project.item("@flight/images/val/x.jpg")
+    assert item.split is Split.VAL
+    assert item.found_mask == more / "masks/val/x.png"
+    project.save_annotation(item, *planes())
+    project.save()
+    again = Project.open(root)
+    assert {i.key for i in again.items} == {i.key for i in project.items}
+    assert again.load_annotation(again.item(item.key), 12, 8).provenance.max() == 2
+    assert contents(tmp_path / "more") | contents(tmp_path / "other") == before
+    assert len(again.add_source(tmp_path / "other" / "flight").added) == 1
+
+
+def test_a_source_that_went_away_is_told_and_kept(root, tmp_path) -> None:
+    put_image(tmp_path / "usb" / "x.jpg")
+    project = Project.open(root)
+    project.add_source(tmp_path / "usb")
+    project.set_state("@usb/x.jpg", status=Status.DONE)
+    project.save()
+    (tmp_path / "usb").rename(tmp_path / "away")
+    without = Project.open(root)
+    assert len(without.items) == 3
+    assert any("usb" in notice.title for notice in without.notices)
+    without.save()
+    (tmp_path / "away").rename(tmp_path / "usb")
+    assert Project.open(root).state("@usb/x.jpg").status is Status.DONE
+
+
+def test_adding_nonsense_changes_nothing(root, tmp_path) -> None:
+    project = Project.open(root)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.txt").touch()
+    for path, words in [
+        (tmp_path / "gone", "not there"),
+        (tmp_path / "text.txt", "not an image"),
+        (tmp_path, "contains this project"),
+    ]:
+        with pytest.raises(ProjectError, match=words):
+            project.add_source(path)
+    assert project.add_source(tmp_path / "empty").added == ()
+    project.save()
+    assert json.loads((project.folder / "project.json").read_text())["sources"] == []
+
+
+def test_rescan_sees_new_and_removed_images_and_keeps_states(root) -> None:
+    project = Project.open(root)
+    project.set_state("images/train/b.png", status=Status.SKIPPED)
+    put_image(root / "images/train/new.jpg")
+    (root / "images/train/b.png").unlink()
+    assert project.rescan() == (("images/train/new.jpg",), ("images/train/b.png",))
+    project.save()
+    put_image(root / "images/train/b.png")
+    assert Project.open(root).state("images/train/b.png").status is Status.SKIPPED
+
+
+@pytest.mark.parametrize("prepare", ["missing", "file", "empty", "only masks"])
+def test_folders_that_are_no_project_say_why(tmp_path, prepare) -> None:
+    folder = tmp_path / "data"
+    if prepare == "file":
+        folder.touch()
+    elif prepare != "missing":
+        folder.mkdir()
+        (folder / "readme.txt").touch()
+    with pytest.raises(ProjectError, match="data") as caught:
+        Project.open(folder)
+    assert caught.value.detail
+    assert caught.value.remedy
+    if prepare == "empty":
+        assert "1 other file" in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "[]", "{}", '{"format": 1}', '{"format": "1", "uuid": "x"}', "\udcff\0",
+        '{"format": 1, "uuid": "12345678123456781234567812345678", "items": {"a": {"status": "odd"}}}',
+        '{"format": 1, "uuid": "12345678123456781234567812345678", "classes": {"classes": [{"index": 1}]}}',
+        '{"format": 1, "uuid": "12345678123456781234567812345678", "include": ["../x"]}',
+        '{"format": 1, "uuid": "12345678123456781234567812345678", "sources": [{"name": "@../..", "path": "x"}]}',
+        '{"format": 1, "uuid": "12345678123456781234567812345678", "items": []}',
+    ],
+)  # fmt: skip
+def test_a_damaged_project_file_blocks_opening_and_stays(root, text) -> None:
+    path = root / ".pspnet-studio" / "project.json"
+    path.parent.mkdir()
+    path.write_text(text, errors="surrogateescape")
+    with pytest.raises(ProjectError, match="damaged") as caught:
+        Project.open(root)
+    assert str(path) in caught.value.detail
+    assert "copy" in caught.value.remedy
+    assert path.read_text(errors="surrogateescape") == text
+
+
+def test_a_newer_format_is_refused(root) -> None:
+    path = root / ".pspnet-studio" / "project.json"
+    path.parent.mkdir()
+    path.write_text('{"format": 2}')
+    with pytest.raises(ProjectError, match="format 2") as caught:
+        Project.open(root)
+    assert "Update" in caught.value.remedy
+
+
+def test_what_a_newer_program_added_is_kept(root) -> None:
+    project = Project.open(root)
+    project.save()
+    path = project.folder / "project.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"journal": {"clock": 3}}))
+    Project.open(root).save()
+    assert json.loads(path.read_text())["journal"] == {"clock": 3}
+
+
+def read_only(monkeypatch, *folders: Path) -> None:
+    real = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: not any(Path(path).is_relative_to(f) for f in folders) and real(path, mode)
+    )
+
+
+def test_a_read_only_folder_is_worked_on_in_the_users_folder(root, user_data, monkeypatch) -> None:
+    before = contents(root)
+    read_only(monkeypatch, root)
+    project = Project.open(root)
+    assert project.folder.parent == user_data / "projects"
+    assert any("may not be written" in notice.title for notice in project.notices)
+    assert not user_data.exists()
+    item = project.item("images/train/b.png")
+    project.save_annotation(item, *planes())
+    project.save()
+    assert contents(root) == before
+    assert Project.open(root).load_annotation(item, 12, 8).provenance.max() == 2
+
+
+def test_a_read_only_project_is_taken_along(root, user_data, monkeypatch) -> None:
+    project = Project.open(root)
+    item = project.item("images/train/b.png")
+    project.save_annotation(item, *planes())
+    before = contents(root)
+    read_only(monkeypatch, root)
+    copy = Project.open(root)
+    assert copy.uuid == project.uuid
+    assert copy.load_annotation(item, 12, 8).provenance.max() == 2
+    copy.save_annotation(item, *planes(2))
+    assert contents(root) == before
+    assert Project.open(root).load_annotation(item, 12, 8).class_map.min() == 2
+    assert [p.name[:1] for p in (user_data / "projects").iterdir()] != ["."]
+
+
+def test_a_full_disk_leaves_the_old_file(root, monkeypatch) -> None:
+    project = Project.open(root)
+    project.save()
+    before = contents(project.folder)
+    project.set_state("images/train/a.jpg", status=Status.DONE)
+
+    def replace(source, target):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", replace)
+        with pytest.raises(StorageError, match="full"):
+            project.save()
+    assert contents(project.folder) == before
+    project.save()
+    assert Project.open(root).state("images/train/a.jpg").status is Status.DONE
+
+
+def test_states_change_while_another_thread_saves(root) -> None:
+    project = Project.open(root)
+    failures: list[BaseException] = []
+
+    def save() -> None:
+        try:
+            for _ in range(15):
+                project.save()
+                Project.open(root)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=save) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    count = 0
+    while any(thread.is_alive() for thread in threads):
+        for item in project.items:
+            project.set_state(item.key, labelled_px=count)
+        project.settings[f"key {count % 50}"] = count
+        count += 1
+    assert failures == []
+    project.save()
+    assert Project.open(root).state(project.items[0].key).labelled_px == count - 1
+
+
+def test_unknown_items_and_fields_are_refused(root) -> None:
+    project = Project.open(root)
+    with pytest.raises(KeyError):
+        project.set_state("nothing.jpg", status=Status.DONE)
+    with pytest.raises(TypeError):
+        project.set_state("images/train/a.jpg", stauts=Status.DONE)
+
+
+def test_ten_thousand_files_open_quickly(tmp_path) -> None:
+    import time
+
+    (tmp_path / "images").mkdir()
+    for number in range(10_000):
+        (tmp_path / "images" / f"{number}.jpg").touch()
+    start = time.perf_counter()
+    assert len(Project.open(tmp_path).items) == 10_000
+    assert time.perf_counter() - start < 2.0  # 0.2 s on a quiet machine
