@@ -1,0 +1,46 @@
+# Two commands do everything: `make run` and `make test`. All targets make their own environment in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+XVFB := $(shell command -v xvfb-run 2>/dev/null)
+HAS_DISPLAY := $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin,$(shell uname -s)))
+
+.PHONY: run test lint bench setup clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "Python's venv module is missing. On Debian or Ubuntu: sudo apt-get install python3-venv"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@touch $(STAMP)
+
+run: $(STAMP)
+ifneq ($(HAS_DISPLAY),)
+	$(BIN)/pspnet-studio --sample
+else ifneq ($(XVFB),)
+	@echo "There is no display: running the tour on a virtual one; pictures and report.json are written to tour-out."
+	$(XVFB) -a -s "-screen 0 1600x1000x24" $(BIN)/pspnet-studio tour --out tour-out
+else
+	@echo "There is no display and no xvfb-run: running the tour offscreen; pictures and report.json are written to tour-out."
+	QT_QPA_PLATFORM=offscreen $(BIN)/pspnet-studio tour --out tour-out
+endif
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	PYTHONPATH=app $(BIN)/lint-imports
+
+bench: $(STAMP)
+	$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf $(VENV) build dist tour-out .mypy_cache .pytest_cache .ruff_cache .hypothesis
