@@ -1,0 +1,367 @@
+"""The only place that starts threads: one io lane and one torch lane, each a priority queue of generators.
+
+A job is a function that makes a generator. It is made and run in the lane's thread; between its yields the lane looks
+for cancel, pause and for more urgent jobs, which it runs first. Callbacks run on the GUI thread.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from enum import Enum, IntEnum
+from typing import Any
+
+from PySide6.QtCore import QObject, Qt, Signal, Slot
+
+from pspnet_core.errors import PspnetError
+
+logger = logging.getLogger(__name__)
+
+_PROGRESS_INTERVAL_S = 0.05
+
+JobFactory = Callable[[], Iterator[Any]]
+
+
+class Lane(Enum):
+    """Where a job runs."""
+
+    IO = "io"
+    TORCH = "torch"
+
+
+class Priority(IntEnum):
+    """Lower runs first; a job steps aside between its yields for a lower number."""
+
+    SAVE = 0
+    OPEN = 1
+    VISIBLE = 2
+    PREFETCH = 3
+    TRAINING = 4
+    THUMBNAIL = 5
+
+
+class JobHandle:
+    """One job: its wishes go in from the GUI thread, its events come out there."""
+
+    def __init__(
+        self,
+        name: str,
+        priority: int,
+        factory: JobFactory,
+        on_event: Callable[[Any], None] | None,
+        on_done: Callable[[Any], None] | None,
+        on_error: Callable[[PspnetError], None] | None,
+        on_cancelled: Callable[[], None] | None,
+    ) -> None:
+        self.name = name
+        self.priority = priority
+        self._factory = factory
+        self._on_event = on_event
+        self._on_done = on_done
+        self._on_error = on_error
+        self._on_cancelled = on_cancelled
+        self._cancel = threading.Event()
+        self._finish: BaseException | None = None
+        self._resumed = threading.Event()
+        self._resumed.set()
+        self._finished = threading.Event()
+        self._events: deque[Any] = deque()
+        self._posted_s = 0.0
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it waits or runs, that is: has not ended yet."""
+        return not self._finished.is_set()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether :meth:`cancel` was called."""
+        return self._cancel.is_set()
+
+    def cancel(self) -> None:
+        """End it at its next yield; no further event, result or error of it is delivered."""
+        self._cancel.set()
+        self._resumed.set()
+
+    def finish_early(self, signal: BaseException) -> None:
+        """Throw ``signal`` into the generator at its next yield: stop, but keep what there is."""
+        self._finish = signal
+        self._resumed.set()
+
+    def pause(self) -> None:
+        """Let it rest at its next yield until :meth:`resume`."""
+        self._resumed.clear()
+
+    def resume(self) -> None:
+        """Go on after :meth:`pause`."""
+        self._resumed.set()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Block until it ended; False when it did not within ``timeout_s``."""
+        return self._finished.wait(timeout_s)
+
+
+class _Bridge(QObject):
+    """Carries calls from the lanes to the GUI thread."""
+
+    posted = Signal(object)
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self.posted.connect(self._on_posted, Qt.ConnectionType.QueuedConnection)
+
+    @Slot(object)
+    def _on_posted(self, call: Callable[[], None]) -> None:
+        call()
+
+
+class _LaneThread:
+    """A thread with a priority queue of jobs."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        post: Callable[[Callable[[], None]], None],
+        changed: Callable[[], None],
+        prepare: Callable[[], None],
+    ) -> None:
+        self._post = post
+        self._changed = changed
+        self._prepare = prepare
+        self._is_prepared = False
+        self._condition = threading.Condition()
+        self._queue: list[tuple[int, int, JobHandle]] = []
+        self._order = itertools.count()
+        self._is_stopping = False
+        self._current: list[JobHandle] = []
+        self.thread = threading.Thread(target=self._loop, name=f"lane-{lane.value}", daemon=True)
+        self.thread.start()
+
+    def submit(self, job: JobHandle) -> None:
+        with self._condition:
+            if self._is_stopping:
+                job.cancel()
+                job._finished.set()
+                return
+            self._queue.append((job.priority, next(self._order), job))
+            self._queue.sort(key=lambda row: row[:2])
+            self._condition.notify()
+
+    def jobs(self) -> list[JobHandle]:
+        with self._condition:
+            return [*self._current, *(row[2] for row in self._queue)]
+
+    def stop(self) -> None:
+        with self._condition:
+            self._is_stopping = True
+            self._condition.notify()
+
+    def _loop(self) -> None:
+        while True:
+            with self._condition:
+                while not self._queue and not self._is_stopping:
+                    self._condition.wait()
+                if not self._queue:
+                    return
+                job = self._queue.pop(0)[2]
+            self._run(job)
+
+    def _run(self, job: JobHandle) -> None:
+        self._current.append(job)
+        self._changed()
+        result: Any = None
+        error: PspnetError | None = None
+        try:
+            if not self._is_prepared:
+                self._prepare()
+                self._is_prepared = True
+            if not job.is_cancelled:
+                result = self._drive(job)
+        except PspnetError as caught:
+            error = caught
+        except MemoryError as caught:
+            error = PspnetError(
+                "Not enough memory.", f"{job.name}: {caught}", "Close other programs, or use smaller images."
+            )
+        except Exception as caught:  # the one place where a bug in a job must not take the lane down
+            logger.exception("job %s failed", job.name)
+            error = PspnetError(
+                f"Something unexpected happened: {job.name}.",
+                f"{type(caught).__name__}: {caught}",
+                "Your work is kept. Please report this with the log file.",
+            )
+        self._current.remove(job)
+        job._finished.set()
+        self._post(lambda: _deliver_end(job, result, error))
+        self._changed()
+
+    def _drive(self, job: JobHandle) -> Any:
+        last: Any = None
+        has_begun = False  # a signal can only be thrown into a generator that stands at a yield
+        generator = job._factory()
+        try:
+            while not job.is_cancelled:
+                if not job._resumed.is_set():
+                    self._rest(job)
+                    continue
+                try:
+                    if job._finish is not None and has_begun and isinstance(generator, Generator):
+                        signal, job._finish = job._finish, None
+                        last = generator.throw(signal)
+                    else:
+                        last = next(generator)
+                        has_begun = True
+                except StopIteration:
+                    return last
+                self._publish(job, last)
+                self._step_aside(job)
+            return None
+        finally:
+            if isinstance(generator, Generator):
+                generator.close()
+
+    def _rest(self, job: JobHandle) -> None:
+        while not job._resumed.wait(0.02):
+            self._step_aside(job)
+
+    def _step_aside(self, job: JobHandle) -> None:
+        while True:
+            with self._condition:
+                if not self._queue or self._queue[0][0] >= job.priority:
+                    return
+                urgent = self._queue.pop(0)[2]
+            self._run(urgent)
+
+    def _publish(self, job: JobHandle, event: Any) -> None:
+        if job._on_event is None:
+            return
+        job._events.append(event)
+        now = time.monotonic()
+        if now - job._posted_s >= _PROGRESS_INTERVAL_S:
+            job._posted_s = now
+            self._post(lambda: _deliver_events(job))
+
+
+def _deliver_events(job: JobHandle) -> None:
+    while job._events and job._on_event is not None:
+        event = job._events.popleft()
+        if not job.is_cancelled:
+            job._on_event(event)
+
+
+def _deliver_end(job: JobHandle, result: Any, error: PspnetError | None) -> None:
+    _deliver_events(job)
+    if job.is_cancelled:
+        if job._on_cancelled is not None:
+            job._on_cancelled()
+    elif error is not None:
+        if job._on_error is not None:
+            job._on_error(error)
+    elif job._on_done is not None:
+        job._on_done(result)
+
+
+class JobRunner(QObject):
+    """Runs generators in the background and delivers what they yield on the GUI thread.
+
+    Args:
+        prepare_torch: Called once in the torch lane's thread before its first job: imports torch and sets its threads.
+
+    Signals:
+        jobs_changed: A job began, ended or was added.
+        torch_ready: torch is imported.
+    """
+
+    jobs_changed = Signal()
+    torch_ready = Signal()
+
+    def __init__(self, prepare_torch: Callable[[], None] | None = None, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._bridge = _Bridge(self)
+        self._prepare_torch = prepare_torch
+        self.torch_import_s: tuple[float, float] | None = None
+        self._lanes = {
+            Lane.IO: _LaneThread(Lane.IO, self._post, self._on_lane_changed, lambda: None),
+            Lane.TORCH: _LaneThread(Lane.TORCH, self._post, self._on_lane_changed, self._prepare),
+        }
+
+    def submit(
+        self,
+        lane: Lane,
+        factory: JobFactory,
+        *,
+        name: str,
+        priority: int,
+        on_event: Callable[[Any], None] | None = None,
+        on_done: Callable[[Any], None] | None = None,
+        on_error: Callable[[PspnetError], None] | None = None,
+        on_cancelled: Callable[[], None] | None = None,
+    ) -> JobHandle:
+        """Queue a job.
+
+        Args:
+            lane: Where it runs.
+            factory: Makes the generator, in the lane's thread.
+            name: Shown in the status bar.
+            priority: See :class:`Priority`.
+            on_event: Gets every event, in order, at most 20 deliveries a second.
+            on_done: Gets the last event (None when there was none) after a full run.
+            on_error: Gets what went wrong.
+            on_cancelled: Called when it ended because it was cancelled.
+        """
+        job = JobHandle(name, priority, factory, on_event, on_done, on_error, on_cancelled)
+        self._lanes[lane].submit(job)
+        self.jobs_changed.emit()
+        return job
+
+    def call(
+        self,
+        lane: Lane,
+        function: Callable[[], Any],
+        *,
+        name: str,
+        priority: int,
+        on_done: Callable[[Any], None] | None = None,
+        on_error: Callable[[PspnetError], None] | None = None,
+    ) -> JobHandle:
+        """Queue a plain function; ``on_done`` gets what it returns."""
+
+        def once() -> Iterator[Any]:
+            yield function()
+
+        return self.submit(lane, once, name=name, priority=priority, on_done=on_done, on_error=on_error)
+
+    @property
+    def jobs(self) -> list[str]:
+        """Names of the jobs that run or wait, most urgent first."""
+        return [job.name for lane in self._lanes.values() for job in lane.jobs() if not job.is_cancelled]
+
+    def shutdown(self, timeout_s: float = 10.0) -> bool:
+        """Cancel everything but saves, wait for the lanes to end; False when one did not in time."""
+        for lane in self._lanes.values():
+            for job in lane.jobs():
+                if job.priority != Priority.SAVE:
+                    job.cancel()
+            lane.stop()
+        deadline = time.monotonic() + timeout_s
+        for lane in self._lanes.values():
+            lane.thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(lane.thread.is_alive() for lane in self._lanes.values())
+
+    def _prepare(self) -> None:
+        if self._prepare_torch is None:
+            return
+        begin_s = time.perf_counter()
+        self._prepare_torch()
+        self.torch_import_s = (begin_s, time.perf_counter())
+        self._post(self.torch_ready.emit)
+
+    def _post(self, call: Callable[[], None]) -> None:
+        self._bridge.posted.emit(call)
+
+    def _on_lane_changed(self) -> None:
+        self._post(self.jobs_changed.emit)

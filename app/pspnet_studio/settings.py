@@ -1,0 +1,64 @@
+"""What the program remembers between starts: typed access to one small file."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QByteArray, QSettings
+
+_MAX_RECENT = 8
+
+
+class Settings:
+    """Typed settings over ``QSettings``.
+
+    Args:
+        store: Where they lie; tests give a temporary file.
+    """
+
+    def __init__(self, store: QSettings | None = None) -> None:
+        self._store = store or QSettings(
+            QSettings.Format.IniFormat, QSettings.Scope.UserScope, "PSPNet Studio", "studio"
+        )
+
+    @property
+    def recent_folders(self) -> list[str]:
+        """Folders that were opened, latest first."""
+        value = self._store.value("recent_folders", [])
+        if isinstance(value, str):
+            return [value]
+        return [str(v) for v in value] if isinstance(value, list) else []
+
+    def add_recent_folder(self, folder: str) -> None:
+        """Put a folder in front of the recent ones."""
+        rest = [f for f in self.recent_folders if f != folder]
+        self._store.setValue("recent_folders", [folder, *rest][:_MAX_RECENT])
+
+    def remove_recent_folder(self, folder: str) -> None:
+        """Forget a recent folder."""
+        self._store.setValue("recent_folders", [f for f in self.recent_folders if f != folder])
+
+    @property
+    def theme(self) -> str:
+        """``system``, ``light`` or ``dark``."""
+        return str(self._store.value("theme", "system"))
+
+    @theme.setter
+    def theme(self, theme: str) -> None:
+        self._store.setValue("theme", theme)
+
+    @property
+    def training_seconds(self) -> int:
+        """Time budget of a fine-tune, in seconds."""
+        return int(str(self._store.value("training_seconds", 180)))
+
+    @training_seconds.setter
+    def training_seconds(self, seconds: int) -> None:
+        self._store.setValue("training_seconds", seconds)
+
+    def bytes_of(self, key: str) -> QByteArray:
+        """A remembered blob (window geometry and state); empty when there is none."""
+        value = self._store.value(key, QByteArray())
+        return value if isinstance(value, QByteArray) else QByteArray()
+
+    def set_bytes(self, key: str, value: QByteArray) -> None:
+        """Remember a blob."""
+        self._store.setValue(key, value)
