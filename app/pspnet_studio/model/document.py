@@ -229,7 +229,9 @@ class Document(QObject):
             self.item_key,
             label,
             around,
-            (old_classes, old_provenance),
-            (new_classes, new_provenance),
+            old_class=old_classes,
+            new_class=new_classes,
+            old_provenance=old_provenance,
+            new_provenance=new_provenance,
             version=self.prediction_version,
         )

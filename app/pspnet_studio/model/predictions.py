@@ -1,0 +1,115 @@
+"""The prediction that lies under the open image's own pixels."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from pspnet_core.errors import PspnetError
+from pspnet_core.training.holdout import labelled_blocks
+from pspnet_core.types import Prediction
+from pspnet_studio.jobs.prediction import PredictionEngine
+from pspnet_studio.jobs.runner import JobHandle, Lane, Priority
+from pspnet_studio.model.session import Session
+from pspnet_studio.model.training import Training
+
+_CACHE_BYTES = 128 * 1024 * 1024
+
+
+class Predictions(QObject):
+    """Predicts the open image with the current version; a stale request is dropped.
+
+    Signals:
+        state_changed: See :attr:`state`.
+        failed: A PspnetError.
+    """
+
+    state_changed = Signal()
+    failed = Signal(object)
+
+    def __init__(
+        self, session: Session, training: Training, engine: PredictionEngine, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._training = training
+        self._engine = engine
+        self._handle: JobHandle | None = None
+        self._cache: OrderedDict[tuple[str, int], Prediction] = OrderedDict()
+        self.state = "none"
+        """``none`` (no image), ``no_version``, ``running``, ``ready`` or ``failed``."""
+        session.document_changed.connect(self.refresh)
+        session.project_changed.connect(self._cache.clear)
+        training.current_changed.connect(self.refresh)
+
+    def refresh(self) -> None:
+        """Predict the open image with the current version, or show the prediction that is known."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        document, version = self._session.document, self._training.current_version
+        if document is None:
+            self._set_state("none")
+            return
+        if version is None:
+            document.set_prediction(None)
+            self._set_state("no_version")
+            return
+        known = self._cache.get((document.item_key, version))
+        if known is not None:
+            self._show(known, version)
+            return
+        path, image, engine = self._training.checkpoint_path(version), document.image, self._engine
+        key = document.item_key
+
+        def predict() -> Iterator[Any]:
+            yield from engine.predict(path, image)
+
+        def on_done(last: Any) -> None:
+            self._handle = None
+            self._remember((key, version), last.prediction)
+            if self._session.document is document and self._training.current_version == version:
+                self._show(last.prediction, version)
+
+        def on_error(error: PspnetError) -> None:
+            self._handle = None
+            self._set_state("failed")
+            self.failed.emit(error)
+
+        self._handle = self._session.runner.submit(
+            Lane.TORCH, predict, name="predict", priority=Priority.VISIBLE, on_done=on_done, on_error=on_error
+        )
+        self._set_state("running")
+
+    def accept(self, only_unlabelled: bool = False) -> bool:
+        """Take over the prediction as one undoable step; False when nothing changed or none is shown."""
+        document = self._session.document
+        if document is None or document.is_editing:
+            return False
+        return document.accept_prediction(only_unlabelled)
+
+    def _show(self, prediction: Prediction, version: int) -> None:
+        document, project = self._session.document, self._session.project
+        assert document is not None
+        assert project is not None
+        state = project.state(document.item_key)
+        if not state.prediction_shown:
+            blocks = labelled_blocks(document.class_plane.to_array())
+            project.set_state(document.item_key, prediction_shown=True, unaided_blocks=blocks)
+            self._session.autosave.project_changed()
+        document.set_prediction(prediction, version)
+        self._set_state("ready")
+
+    def _remember(self, key: tuple[str, int], prediction: Prediction) -> None:
+        self._cache[key] = prediction
+        while sum(p.class_map.nbytes + p.confidence.nbytes for p in self._cache.values()) > _CACHE_BYTES:
+            if len(self._cache) == 1:
+                break
+            self._cache.popitem(last=False)
+
+    def _set_state(self, state: str) -> None:
+        self.state = state
+        self.state_changed.emit()

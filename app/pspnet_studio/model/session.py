@@ -1,0 +1,244 @@
+"""The open project and the open image: what the panels look at and act on."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from pspnet_core.classes import ClassSet
+from pspnet_core.errors import PspnetError
+from pspnet_core.project.project import Notice, Project, Status
+from pspnet_studio.jobs.opening import Opened, open_item
+from pspnet_studio.jobs.runner import JobHandle, JobRunner, Lane, Priority
+from pspnet_studio.messages import tr
+from pspnet_studio.model.autosave import AutoSave
+from pspnet_studio.model.document import Document
+from pspnet_studio.model.history import History
+from pspnet_studio.model.tool_state import ToolState
+
+logger = logging.getLogger(__name__)
+
+_MAX_HISTORIES = 32
+
+
+class Session(QObject):
+    """One project at a time, one image at a time.
+
+    A failed load keeps what is on screen.
+
+    Signals:
+        project_changed: Another project is open (or none).
+        items_changed: Images were added to the project or went away.
+        state_changed: Status or labelled share of the item with this key changed.
+        document_changed: Another image is open (or none).
+        classes_changed: The project's classes changed.
+        loading_changed: Whether an image or a project is being read.
+        notice: A PspnetError or a Notice that a person should see.
+    """
+
+    project_changed = Signal()
+    items_changed = Signal()
+    state_changed = Signal(str)
+    document_changed = Signal()
+    classes_changed = Signal()
+    loading_changed = Signal(bool)
+    notice = Signal(object)
+
+    def __init__(self, runner: JobRunner, tool_state: ToolState, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.runner = runner
+        self.tool_state = tool_state
+        self.autosave = AutoSave(runner, self)
+        self.autosave.item_saved.connect(self.state_changed)
+        self.autosave.failed.connect(self.notice)
+        self.project: Project | None = None
+        self.document: Document | None = None
+        self._order: list[str] = []
+        self._wanted_key: str | None = None
+        self._loading: JobHandle | None = None
+        self._histories: OrderedDict[str, History] = OrderedDict()
+        self._told_classes: ClassSet | None = None
+
+    # --- project
+
+    @property
+    def current_key(self) -> str | None:
+        """Key of the image that is open or being opened."""
+        return self._wanted_key
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether an image or a project is being read."""
+        return self._loading is not None
+
+    def open_folder(self, folder: Path, include: Sequence[str] | None = None) -> None:
+        """Open a folder as a project; ``include`` limits it to these keys (single files were given)."""
+        self.autosave.flush()
+        self._load(
+            lambda: Project.open(folder, include=include),
+            self._on_project_opened,
+            name=f"open {folder.name}",
+        )
+
+    def add_paths(self, paths: Sequence[Path]) -> None:
+        """Add folders or files from elsewhere to the open project."""
+        project = self.project
+        assert project is not None, "no project is open"
+
+        def add() -> int:
+            added = project.add_source(paths).added
+            project.save()
+            return len(added)
+
+        def on_added(num_added: int) -> None:
+            self.items_changed.emit()
+            if num_added == 0:
+                self.notice.emit(Notice(tr("These images are in the project already.")))
+
+        self._load(add, on_added, name="add images")
+
+    def close_project(self) -> None:
+        """Save and close; the start page follows."""
+        self._set_document(None)
+        self.autosave.watch(None, None)
+        self.project = None
+        self._wanted_key = None
+        self._histories.clear()
+        self.project_changed.emit()
+
+    def set_classes(self, classes: ClassSet) -> None:
+        """Change the project's classes (add, rename, recolour, show or hide)."""
+        assert self.project is not None, "no project is open"
+        self.project.set_classes(classes)
+        self._after_classes_changed()
+        self.autosave.project_changed()
+
+    def set_status(self, key: str, status: Status) -> None:
+        """Say how far an image is."""
+        assert self.project is not None, "no project is open"
+        self.project.set_state(key, status=status)
+        self.state_changed.emit(key)
+        self.autosave.project_changed()
+
+    def save_now(self, then: Callable[[], None] | None = None) -> None:
+        """Write what is unsaved; ``then`` is called after it was written."""
+        self.autosave.flush(then)
+
+    # --- images
+
+    def set_order(self, keys: list[str]) -> None:
+        """The order in which the list shows the images, after filter and sort."""
+        self._order = keys
+
+    def step(self, step: int) -> None:
+        """Open the next (+1) or previous (-1) image in the list's order."""
+        if not self._order:
+            return
+        if self._wanted_key in self._order:
+            index = self._order.index(self._wanted_key) + step
+        else:
+            index = 0
+        if 0 <= index < len(self._order):
+            self.go_to(self._order[index])
+
+    def go_to(self, key: str) -> None:
+        """Open an image; what was edited is saved first."""
+        project = self.project
+        assert project is not None, "no project is open"
+        if self.document is not None and self.document.item_key == key and not self.is_loading:
+            return
+        previous = self._wanted_key
+        self._wanted_key = key
+        self.autosave.flush()
+        item = project.item(key)
+
+        def on_error(error: PspnetError) -> None:
+            self._wanted_key = self.document.item_key if self.document is not None else previous
+            self.document_changed.emit()
+            self.notice.emit(error)
+
+        if self._loading is not None:
+            self._loading.cancel()
+        self._loading = self.runner.submit(
+            Lane.IO,
+            lambda: open_item(project, item),
+            name=f"open {item.image_path.name}",
+            priority=Priority.OPEN,
+            on_done=lambda opened: self._end_loading(lambda: self._on_item_opened(project, opened)),
+            on_error=lambda error: self._end_loading(lambda: on_error(error)),
+        )
+        self.loading_changed.emit(True)
+
+    # --- inside
+
+    def _load(self, function: Callable[[], Any], on_done: Callable[[Any], None], name: str) -> None:
+        if self._loading is not None:
+            self._loading.cancel()
+        self._loading = self.runner.call(
+            Lane.IO,
+            function,
+            name=name,
+            priority=Priority.OPEN,
+            on_done=lambda result: self._end_loading(lambda: on_done(result)),
+            on_error=lambda error: self._end_loading(lambda: self.notice.emit(error)),
+        )
+        self.loading_changed.emit(True)
+
+    def _end_loading(self, then: Callable[[], None]) -> None:
+        self._loading = None
+        self.loading_changed.emit(False)
+        then()
+
+    def _on_project_opened(self, project: Project) -> None:
+        self._set_document(None)
+        self.autosave.watch(project, None)
+        self.project = project
+        self._wanted_key = None
+        self._histories.clear()
+        self._order = [item.key for item in project.items]
+        self.project_changed.emit()
+        self._after_classes_changed()
+        for notice in project.notices:
+            self.notice.emit(notice)
+        if self._order and self._wanted_key is None:
+            self.go_to(self._first_key(project))
+
+    def _first_key(self, project: Project) -> str:
+        for key in self._order:
+            if project.state(key).status in (Status.NEW, Status.IN_PROGRESS):
+                return key
+        return self._order[0]
+
+    def _on_item_opened(self, project: Project, opened: Opened) -> None:
+        if project is not self.project or opened.item.key != self._wanted_key:
+            return
+        key = opened.item.key
+        history = self._histories.setdefault(key, History())
+        self._histories.move_to_end(key)
+        while len(self._histories) > _MAX_HISTORIES:
+            self._histories.popitem(last=False)
+        document = Document(key, opened.image, opened.class_plane, opened.provenance_plane, history, self)
+        self._set_document(document)
+        if self._told_classes != project.classes:  # its mask brought new ones
+            self._after_classes_changed()
+        for notice in opened.notices:
+            self.notice.emit(notice)
+
+    def _set_document(self, document: Document | None) -> None:
+        old, self.document = self.document, document
+        self.autosave.watch(self.project, document)
+        self.document_changed.emit()
+        if old is not None:
+            old.deleteLater()
+
+    def _after_classes_changed(self) -> None:
+        assert self.project is not None
+        self._told_classes = self.project.classes
+        if self.tool_state.class_id not in self.project.classes:
+            self.tool_state.set_class_id(next(iter(self._told_classes.indices), None))
+        self.classes_changed.emit()

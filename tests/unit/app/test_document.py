@@ -1,0 +1,175 @@
+"""The open image: transactions, undo, accept, and what a prediction may not change."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pspnet_core.imaging.planes import PlaneStore
+from pspnet_core.types import UNLABELLED, Prediction, Provenance, Rect
+from pspnet_studio.model.document import Document
+from pspnet_studio.model.history import History
+
+W, H = 700, 530
+
+
+def make_document() -> Document:
+    image = np.zeros((H, W, 3), np.uint8)
+    return Document("a.jpg", image, PlaneStore(W, H, UNLABELLED), PlaneStore(W, H, Provenance.UNTOUCHED))
+
+
+def predict(document: Document, class_id: int) -> None:
+    class_map = np.full((H, W), class_id, np.uint8)
+    document.set_prediction(Prediction(class_map, np.full((H, W), 200, np.uint8)), version=3)
+
+
+def paint(document: Document, rect: Rect, class_id: int) -> None:
+    document.begin_edit("brush")
+    document.paint(rect, np.ones((rect.h, rect.w), bool), class_id)
+    assert document.commit_edit()
+
+
+def state(document: Document) -> tuple[bytes, bytes]:
+    return document.class_plane.to_array().tobytes(), document.provenance_plane.to_array().tobytes()
+
+
+def test_undo_and_redo_are_exact_over_many_edits() -> None:
+    document = make_document()
+    rng = np.random.default_rng(0)
+    states = [state(document)]
+    for number in range(12):
+        x, y = int(rng.integers(0, W - 10)), int(rng.integers(0, H - 10))
+        rect = Rect(x, y, int(rng.integers(1, W - x)), int(rng.integers(1, H - y)))
+        document.begin_edit("brush")
+        document.paint(rect, rng.random((rect.h, rect.w)) < 0.5, number % 4 if number % 5 else UNLABELLED)
+        document.commit_edit()
+        states.append(state(document))
+    for expected in reversed(states[:-1]):
+        document.undo()
+        assert state(document) == expected
+    assert not document.history.can_undo
+    for expected in states[1:]:
+        document.redo()
+        assert state(document) == expected
+
+
+def test_abort_puts_everything_back_and_leaves_no_step() -> None:
+    document = make_document()
+    paint(document, Rect(10, 10, 50, 50), 1)
+    before = state(document)
+    document.begin_edit("brush")
+    document.paint(Rect(0, 0, 300, 300), np.ones((300, 300), bool), 2)
+    document.abort_edit()
+    assert state(document) == before
+    document.undo()
+    assert not document.history.can_undo
+
+
+def test_an_edit_that_changes_nothing_is_no_step() -> None:
+    document = make_document()
+    paint(document, Rect(5, 5, 9, 9), 1)
+    revision = document.revision
+    document.begin_edit("brush")
+    document.paint(Rect(5, 5, 9, 9), np.ones((9, 9), bool), 1)
+    assert not document.commit_edit()
+    assert document.revision == revision
+
+
+def test_the_prediction_is_shown_only_on_untouched_pixels() -> None:
+    document = make_document()
+    predict(document, 7)
+    paint(document, Rect(0, 0, 20, 20), 1)
+    paint(document, Rect(5, 5, 5, 5), UNLABELLED)
+    classes, predicted = document.displayed(Rect(0, 0, 30, 30))
+    assert classes[0, 0] == 1
+    assert classes[6, 6] == UNLABELLED  # erased by hand: the prediction does not come back
+    assert classes[25, 25] == 7
+    assert predicted[25, 25]
+    assert not predicted[:20, :20].any()
+
+
+@pytest.mark.parametrize("only_unlabelled", [False, True])
+def test_accepting_changes_only_untouched_and_accepted_pixels(only_unlabelled: bool) -> None:
+    document = make_document()
+    hand, erased, imported, accepted = Rect(0, 0, 40, 40), Rect(50, 0, 40, 40), Rect(100, 0, 40, 40), Rect(150, 0, 40, 40)
+    paint(document, hand, 1)
+    paint(document, erased, UNLABELLED)
+    for rect, provenance in ((imported, Provenance.IMPORTED), (accepted, Provenance.ACCEPTED)):
+        document.begin_edit("set up")
+        document.write(rect, np.ones((40, 40), bool), np.full((40, 40), 2, np.uint8), provenance)
+        document.commit_edit()
+    before = state(document)
+    predict(document, 7)
+    assert document.accept_prediction(only_unlabelled)
+    classes, provenance = document.class_plane.to_array(), document.provenance_plane.to_array()
+    assert (classes[hand.slices] == 1).all()
+    assert (classes[erased.slices] == UNLABELLED).all()
+    assert (classes[imported.slices] == 2).all()
+    assert (classes[accepted.slices] == (2 if only_unlabelled else 7)).all()
+    assert classes[300, 300] == 7
+    assert provenance[300, 300] == Provenance.ACCEPTED
+    document.undo()
+    assert state(document) == before
+
+
+def test_accepting_without_a_prediction_does_nothing() -> None:
+    assert not make_document().accept_prediction()
+
+
+def test_filling_gives_every_unlabelled_pixel_a_class_in_one_step() -> None:
+    document = make_document()
+    paint(document, Rect(0, 0, 100, 100), 1)
+    before = state(document)
+    assert document.fill_unlabelled(3)
+    classes = document.class_plane.to_array()
+    assert (classes[:100, :100] == 1).all()
+    assert np.count_nonzero(classes == 3) == W * H - 100 * 100
+    assert not document.fill_unlabelled(4)
+    document.undo()
+    assert state(document) == before
+
+
+def test_what_changed_is_reported_and_nothing_else_changes() -> None:
+    document = make_document()
+    rects: list[Rect] = []
+    document.region_changed.connect(rects.append)
+    paint(document, Rect(250, 250, 20, 20), 1)
+    document.undo()
+    around = Rect(0, 0, 0, 0)
+    for rect in rects:
+        around = around.union(rect)
+    assert around == Rect(250, 250, 20, 20)
+
+
+def test_a_prediction_of_another_size_is_refused() -> None:
+    small = np.zeros((3, 3), np.uint8)
+    with pytest.raises(ValueError, match="does not fit"):
+        make_document().set_prediction(Prediction(small, small))
+
+
+def test_each_step_remembers_which_version_was_shown() -> None:
+    document = make_document()
+    paint(document, Rect(0, 0, 9, 9), 1)
+    predict(document, 2)
+    paint(document, Rect(0, 0, 5, 5), 3)
+    second, first = document.history.undo(), document.history.undo()
+    assert first is not None
+    assert second is not None
+    assert (first.version, second.version) == (None, 3)
+
+
+def test_history_keeps_to_its_budget_of_bytes() -> None:
+    document = make_document()
+    document.history = History(budget_bytes=200_000)
+    for number in range(30):
+        paint(document, Rect(0, 0, 200, 200), number % 2)
+    assert document.history.nbytes <= 200_000
+    assert document.history.can_undo
+
+
+def test_a_new_edit_forgets_what_could_be_redone() -> None:
+    document = make_document()
+    paint(document, Rect(0, 0, 9, 9), 1)
+    document.undo()
+    paint(document, Rect(20, 20, 9, 9), 2)
+    assert not document.history.can_redo
