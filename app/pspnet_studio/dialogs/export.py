@@ -1,0 +1,79 @@
+"""Where to and in which format masks are exported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from pspnet_studio.messages import tr
+
+
+class ExportDialog(QDialog):
+    """Asks for a format and an empty or own folder.
+
+    Args:
+        folder: The folder that is proposed.
+        num_masks: How many images have a mask.
+    """
+
+    def __init__(self, folder: Path, num_masks: int, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(tr("Export masks"))
+        self.setMinimumWidth(480)
+        self._format = QComboBox(self)
+        self._format.addItem(tr("PNG with palette: value = class id, opens in colour"), "png-palette")
+        self._format.addItem(tr("PNG, grey: value = class id"), "png")
+        self._folder = QLineEdit(str(folder), self)
+        self._folder.setAcceptDrops(False)
+        browse = QPushButton(tr("Choose…"), self)
+        browse.clicked.connect(self._choose)
+        row = QHBoxLayout()
+        row.addWidget(self._folder, 1)
+        row.addWidget(browse)
+        form = QFormLayout()
+        form.addRow(tr("Format"), self._format)
+        form.addRow(tr("Folder"), row)
+        text = tr("{count} images have a mask. Unlabelled pixels are written as 255.").format(count=num_masks)
+        hint = QLabel(text, self)
+        hint.setObjectName("secondary")
+        hint.setWordWrap(True)
+        buttons = QDialogButtonBox(self)
+        self._export = buttons.addButton(tr("Export"), QDialogButtonBox.ButtonRole.AcceptRole)
+        self._export.setObjectName("primary")
+        buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        self._folder.textChanged.connect(lambda text: self._export.setEnabled(bool(text.strip())))
+        layout = QVBoxLayout(self)
+        layout.setSpacing(12)
+        layout.addLayout(form)
+        layout.addWidget(hint)
+        layout.addWidget(buttons)
+
+    @property
+    def format(self) -> str:
+        """``png`` or ``png-palette``."""
+        return str(self._format.currentData())
+
+    @property
+    def folder(self) -> Path:
+        """Where to."""
+        return Path(self._folder.text().strip()).expanduser()
+
+    def _choose(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, tr("Export to"), self._folder.text())
+        if folder:
+            self._folder.setText(folder)

@@ -1,0 +1,77 @@
+"""Questions before something that runs or is unsaved would be left."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from PySide6.QtWidgets import QMessageBox, QPushButton, QWidget
+
+from pspnet_studio.messages import tr
+
+
+class TrainingChoice(Enum):
+    """What to do with a fine-tune that runs."""
+
+    WAIT = "wait"
+    KEEP = "keep"
+    DISCARD = "discard"
+    STAY = "stay"
+
+
+class DropChoice(Enum):
+    """What to do with a folder that was dropped on an open project."""
+
+    ADD = "add"
+    OPEN = "open"
+    NOTHING = "nothing"
+
+
+def ask_about_training(parent: QWidget, purpose: str) -> TrainingChoice:
+    """Ask what happens to the running fine-tune before ``purpose`` (for instance "quitting")."""
+    box = QMessageBox(QMessageBox.Icon.Question, tr("A fine-tune is running"), "", parent=parent)
+    box.setText(tr("A fine-tune is running. What should happen to it before {purpose}?").format(purpose=purpose))
+    box.setInformativeText(tr("Your painting is saved in any case."))
+    buttons = {
+        _button(box, tr("Wait until it ends"), QMessageBox.ButtonRole.AcceptRole): TrainingChoice.WAIT,
+        _button(box, tr("Stop now and keep what it learned"), QMessageBox.ButtonRole.AcceptRole): TrainingChoice.KEEP,
+        _button(box, tr("Discard it"), QMessageBox.ButtonRole.DestructiveRole): TrainingChoice.DISCARD,
+    }
+    stay = box.addButton(tr("Go on working"), QMessageBox.ButtonRole.RejectRole)
+    box.setEscapeButton(stay)
+    box.setDefaultButton(next(iter(buttons)))
+    box.exec()
+    return next((choice for button, choice in buttons.items() if box.clickedButton() is button), TrainingChoice.STAY)
+
+
+def ask_add_or_open(parent: QWidget, name: str, project_name: str) -> DropChoice:
+    """Ask whether what was dropped joins the open project or replaces it."""
+    box = QMessageBox(QMessageBox.Icon.Question, tr("Add or open?"), "", parent=parent)
+    box.setText(
+        tr("Add “{name}” to the project “{project}”, or open it instead?").format(name=name, project=project_name)
+    )
+    add = _button(box, tr("Add to project"), QMessageBox.ButtonRole.AcceptRole)
+    instead = _button(box, tr("Open instead"), QMessageBox.ButtonRole.AcceptRole)
+    nothing = box.addButton(tr("Cancel"), QMessageBox.ButtonRole.RejectRole)
+    box.setEscapeButton(nothing)
+    box.setDefaultButton(add)
+    box.exec()
+    if box.clickedButton() is add:
+        return DropChoice.ADD
+    return DropChoice.OPEN if box.clickedButton() is instead else DropChoice.NOTHING
+
+
+def ask_quit_unsaved(parent: QWidget, detail: str) -> bool:
+    """Say that the work cannot be written; True when the person quits all the same."""
+    box = QMessageBox(QMessageBox.Icon.Warning, tr("Not saved"), "", parent=parent)
+    box.setText(tr("Your last changes could not be saved."))
+    box.setInformativeText(detail)
+    leave = _button(box, tr("Quit and lose them"), QMessageBox.ButtonRole.DestructiveRole)
+    stay = box.addButton(tr("Go back"), QMessageBox.ButtonRole.RejectRole)
+    box.setEscapeButton(stay)
+    box.setDefaultButton(stay)
+    box.exec()
+    return box.clickedButton() is leave
+
+
+def _button(box: QMessageBox, text: str, role: QMessageBox.ButtonRole) -> QPushButton:
+    return box.addButton(text, role)

@@ -1,0 +1,154 @@
+"""Every command of the program is one row here: menus, shortcuts, tooltips and tool bar are made from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import QObject
+from PySide6.QtGui import QAction, QKeySequence
+
+from pspnet_studio import assets
+from pspnet_studio.messages import tr
+
+WINDOW = "window"
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSpec:
+    """One command.
+
+    Attributes:
+        id: Its name in the code.
+        text: What the menu says.
+        icon: Name of an icon in resources/icons, or "".
+        shortcut: Keys in Qt's portable notation, or "".
+        menu: Title of the menu it is in, or "".
+        context: Where the shortcut holds; two rows of one context never share a shortcut.
+        tip: One sentence for the tooltip, or "".
+        checkable: Whether it is on or off.
+    """
+
+    id: str
+    text: str
+    icon: str = ""
+    shortcut: str = ""
+    menu: str = ""
+    context: str = WINDOW
+    tip: str = ""
+    checkable: bool = False
+
+
+FILE, EDIT, VIEW, TOOL, IMAGE, MODEL, HELP = "&File", "&Edit", "&View", "&Tool", "&Image", "&Model", "&Help"
+MENUS = (FILE, EDIT, VIEW, TOOL, IMAGE, MODEL, HELP)
+
+
+def action_table() -> tuple[ActionSpec, ...]:
+    """All commands, in menu order."""
+    return (
+        ActionSpec("open_folder", tr("Open folder…"), "folder-open", "Ctrl+O", FILE, tip=tr("Open a folder of images")),
+        ActionSpec("open_images", tr("Open images…"), "", "Ctrl+Shift+O", FILE, tip=tr("Open single images")),
+        ActionSpec("add_folder", tr("Add folder to project…"), "plus", "", FILE),
+        ActionSpec("open_sample", tr("Open the sample project"), "", "", FILE),
+        ActionSpec(
+            "save", tr("Save now"), "", "Ctrl+S", FILE, tip=tr("Everything is saved by itself; this does it now")
+        ),
+        ActionSpec("export", tr("Export masks…"), "export", "Ctrl+E", FILE, tip=tr("Write all masks as PNG files")),
+        ActionSpec("close_project", tr("Close project"), "", "Ctrl+W", FILE),
+        ActionSpec("quit", tr("Quit"), "", "Ctrl+Q", FILE),
+        ActionSpec("undo", tr("Undo"), "undo", "Ctrl+Z", EDIT),
+        ActionSpec("redo", tr("Redo"), "redo", "Ctrl+Shift+Z", EDIT),
+        ActionSpec(
+            "fill_unlabelled",
+            tr("Fill everything unlabelled"),
+            "fill",
+            "G",
+            EDIT,
+            tip=tr("Give every pixel without a class the current class"),
+        ),
+        ActionSpec(
+            "accept_unlabelled",
+            tr("Accept prediction where unlabelled"),
+            "check",
+            "Ctrl+Return",
+            EDIT,
+            tip=tr("Take over the prediction where nothing is painted or accepted"),
+        ),
+        ActionSpec(
+            "accept_all",
+            tr("Accept whole prediction"),
+            "check-all",
+            "Ctrl+Shift+Return",
+            EDIT,
+            tip=tr("Take over the prediction everywhere but on your own pixels"),
+        ),
+        ActionSpec("fit", tr("Fit to window"), "fit", "F", VIEW),
+        ActionSpec("actual_size", tr("Actual size"), "", "Ctrl+1", VIEW),
+        ActionSpec("zoom_in", tr("Zoom in"), "zoom-in", "Ctrl++", VIEW),
+        ActionSpec("zoom_out", tr("Zoom out"), "zoom-out", "Ctrl+-", VIEW),
+        ActionSpec(
+            "show_overlay",
+            tr("Show classes"),
+            "eye",
+            "O",
+            VIEW,
+            tip=tr("Show or hide the class overlay; hold V to look below it"),
+            checkable=True,
+        ),
+        ActionSpec("theme_system", tr("Theme: system"), "", "", VIEW, checkable=True),
+        ActionSpec("theme_light", tr("Theme: light"), "", "", VIEW, checkable=True),
+        ActionSpec("theme_dark", tr("Theme: dark"), "", "", VIEW, checkable=True),
+        ActionSpec("brush", tr("Brush"), "brush", "B", TOOL, tip=tr("Paint the current class"), checkable=True),
+        ActionSpec("eraser", tr("Eraser"), "eraser", "E", TOOL, tip=tr("Make pixels unlabelled"), checkable=True),
+        ActionSpec("polygon", tr("Polygon"), "polygon", "P", TOOL, tip=tr("Fill an outline"), checkable=True),
+        ActionSpec("smaller", tr("Smaller brush"), "", "[", TOOL),
+        ActionSpec("larger", tr("Larger brush"), "", "]", TOOL),
+        ActionSpec("previous", tr("Previous image"), "arrow-left", "A", IMAGE),
+        ActionSpec("next", tr("Next image"), "arrow-right", "D", IMAGE),
+        ActionSpec("status_done", tr("Mark as done"), "done", "Ctrl+D", IMAGE),
+        ActionSpec("status_in_progress", tr("Mark as in progress"), "in-progress", "Ctrl+I", IMAGE),
+        ActionSpec("status_skipped", tr("Skip image"), "skipped", "Ctrl+K", IMAGE),
+        ActionSpec("status_new", tr("Mark as new"), "new", "Ctrl+Shift+D", IMAGE),
+        ActionSpec(
+            "fine_tune",
+            tr("Fine-tune"),
+            "fine-tune",
+            "Ctrl+T",
+            MODEL,
+            tip=tr("Train on everything that is labelled, in the background"),
+        ),
+        ActionSpec("stop_training", tr("Stop fine-tune and keep"), "stop", "", MODEL),
+        ActionSpec("cancel_training", tr("Cancel fine-tune"), "", "", MODEL),
+        ActionSpec("predict", tr("Predict this image again"), "", "F5", MODEL),
+        ActionSpec("about", tr("About PSPNet Studio"), "", "", HELP),
+        *(ActionSpec(f"class_{n}", tr("Class {number}").format(number=n), "", str(n % 10), "") for n in range(1, 11)),
+    )
+
+
+def make_actions(parent: QObject) -> dict[str, QAction]:
+    """One ``QAction`` a row, by id."""
+    actions = {}
+    for spec in action_table():
+        action = QAction(spec.text, parent)
+        action.setObjectName(spec.id)
+        if spec.icon:
+            action.setIcon(assets.icon(spec.icon))
+        if spec.shortcut:
+            action.setShortcuts(_sequences(spec))
+        keys = QKeySequence(spec.shortcut).toString(QKeySequence.SequenceFormat.NativeText)
+        tip = spec.tip or spec.text.rstrip("…")
+        action.setToolTip(f"{tip} ({keys})" if keys else tip)
+        action.setStatusTip(spec.tip)
+        action.setCheckable(spec.checkable)
+        actions[spec.id] = action
+    return actions
+
+
+def _sequences(spec: ActionSpec) -> list[QKeySequence]:
+    extra = {
+        "redo": ["Ctrl+Y"],
+        "zoom_in": ["Ctrl+="],
+        "accept_unlabelled": ["Ctrl+Enter"],
+        "accept_all": ["Ctrl+Shift+Enter"],
+        "actual_size": ["Ctrl+0"],
+    }
+    return [QKeySequence(keys) for keys in (spec.shortcut, *extra.get(spec.id, []))]

@@ -1,0 +1,251 @@
+"""What each command does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QDialog, QMessageBox, QProgressDialog
+
+from pspnet_core import __version__
+from pspnet_core.errors import PspnetError
+from pspnet_core.project.project import Status
+from pspnet_studio import theme
+from pspnet_studio.dialogs.export import ExportDialog
+from pspnet_studio.jobs.runner import Lane, Priority
+from pspnet_studio.messages import tr
+from pspnet_studio.model.document import Document
+from pspnet_studio.model.predictions import Predictions
+from pspnet_studio.model.session import Session
+from pspnet_studio.model.tool_state import ToolState
+from pspnet_studio.model.training import Training
+from pspnet_studio.settings import Settings
+
+if TYPE_CHECKING:
+    from pspnet_studio.windows.main_window import MainWindow
+
+_TOOLS = ("brush", "eraser", "polygon")
+_THEMES = ("system", "light", "dark")
+
+
+class Commands(QObject):
+    """Connects the action table to the model and keeps the actions enabled or not.
+
+    Args:
+        window: Its actions, canvas and flows.
+        session: Project and image.
+        training: Fine-tuning.
+        predictions: The overlay's source.
+        tool_state: What the hand holds.
+        settings: What is remembered.
+    """
+
+    def __init__(
+        self,
+        window: MainWindow,
+        session: Session,
+        training: Training,
+        predictions: Predictions,
+        tool_state: ToolState,
+        settings: Settings,
+    ) -> None:
+        super().__init__(window)
+        self._window, self._actions, self._canvas = window, window.actions_by_id, window.canvas
+        self._session, self._training, self._predictions = session, training, predictions
+        self._tool_state, self._settings = tool_state, settings
+        self._document: Document | None = None
+        for action_id, function in self._functions().items():
+            self._actions[action_id].triggered.connect(lambda _=False, function=function: function())
+        session.document_changed.connect(self._on_document_changed)
+        for signal in (
+            session.project_changed,
+            session.classes_changed,
+            session.loading_changed,
+            session.state_changed,
+        ):
+            signal.connect(self.update_enabled)
+        for signal in (training.started, training.ended, training.current_changed, predictions.state_changed):
+            signal.connect(self.update_enabled)
+        tool_state.changed.connect(self.update_enabled)
+        tool_state.overlay_changed.connect(self.update_enabled)
+        self.update_enabled()
+
+    def open_sample(self) -> None:
+        """Open the sample project; it is made on first use, in the background."""
+        from pspnet_core.sample import sample_folder, write_sample
+
+        self._session.runner.call(
+            Lane.IO,
+            lambda: write_sample(sample_folder()),
+            name=tr("preparing the sample"),
+            priority=Priority.OPEN,
+            on_done=lambda folder: self._window.intake.open([Path(folder)]),
+            on_error=self._session.notice.emit,
+        )
+
+    def start_training(self) -> None:
+        """Fine-tune with the chosen time budget."""
+        can_start, reason = self._training.can_start()
+        if can_start:
+            self._training.start(self._window.training_panel.seconds)
+        else:
+            self._window.message_bar.show_message(reason)
+
+    def update_enabled(self, *_: object) -> None:
+        """Bring every action in line with what is possible now."""
+        document, project = self._session.document, self._session.project
+        can_paint = document is not None and self._tool_state.class_id is not None
+        has_prediction = document is not None and document.prediction is not None
+        enabled = {
+            "add_folder": project is not None,
+            "save": project is not None,
+            "export": project is not None,
+            "close_project": project is not None,
+            "undo": document is not None and document.history.can_undo,
+            "redo": document is not None and document.history.can_redo,
+            "fill_unlabelled": can_paint,
+            "accept_unlabelled": has_prediction,
+            "accept_all": has_prediction,
+            "fine_tune": project is not None and not self._training.is_running,
+            "stop_training": self._training.is_running,
+            "cancel_training": self._training.is_running,
+            "predict": document is not None and self._training.current_version is not None,
+        }
+        needs_document = ("fit", "actual_size", "zoom_in", "zoom_out", "previous", "next", "show_overlay", *_TOOLS)
+        for action_id in (*needs_document, *(f"status_{s.value}" for s in Status)):
+            enabled[action_id] = document is not None or (project is not None and action_id in ("previous", "next"))
+        for action_id, is_enabled in enabled.items():
+            self._actions[action_id].setEnabled(is_enabled)
+        for tool in _TOOLS:
+            self._actions[tool].setChecked(self._tool_state.tool == tool)
+        for name in _THEMES:
+            self._actions[f"theme_{name}"].setChecked(self._settings.theme == name)
+        self._actions["show_overlay"].setChecked(self._tool_state.overlay_visible)
+
+    def _functions(self) -> dict[str, Callable[[], Any]]:
+        window, canvas, tools, training = self._window, self._canvas, self._tool_state, self._training
+        functions: dict[str, Callable[[], Any]] = {
+            "open_folder": window.intake.choose_folder,
+            "open_images": window.intake.choose_images,
+            "add_folder": window.intake.choose_addition,
+            "open_sample": self.open_sample,
+            "save": self._session.save_now,
+            "export": self._export,
+            "close_project": lambda: window.guard.run(tr("closing the project"), self._session.close_project),
+            "quit": window.close,
+            "undo": lambda: self._with_document(Document.undo),
+            "redo": lambda: self._with_document(Document.redo),
+            "fill_unlabelled": self._fill_unlabelled,
+            "accept_unlabelled": lambda: self._predictions.accept(only_unlabelled=True),
+            "accept_all": lambda: self._predictions.accept(),
+            "fit": canvas.fit,
+            "actual_size": canvas.actual_size,
+            "zoom_in": canvas.zoom_in,
+            "zoom_out": canvas.zoom_out,
+            "show_overlay": lambda: tools.set_overlay_visible(not tools.overlay_visible),
+            "smaller": lambda: tools.grow_brush(-1),
+            "larger": lambda: tools.grow_brush(1),
+            "previous": lambda: self._session.step(-1),
+            "next": lambda: self._session.step(1),
+            "fine_tune": self.start_training,
+            "stop_training": training.finish_early,
+            "cancel_training": training.cancel,
+            "predict": self._predictions.refresh,
+            "about": self._about,
+        }
+        functions |= {tool: partial(tools.set_tool, tool) for tool in _TOOLS}
+        functions |= {f"theme_{name}": partial(self._set_theme, name) for name in _THEMES}
+        functions |= {f"status_{status.value}": partial(self._set_status, status) for status in Status}
+        functions |= {f"class_{n}": partial(self._choose_class, n - 1) for n in range(1, 11)}
+        return functions
+
+    def _on_document_changed(self) -> None:
+        self._document = self._session.document
+        if self._document is not None:
+            self._document.history_changed.connect(self.update_enabled)
+        self.update_enabled()
+
+    def _with_document(self, function: Callable[[Document], None]) -> None:
+        if self._session.document is not None:
+            function(self._session.document)
+
+    def _fill_unlabelled(self) -> None:
+        document, class_id = self._session.document, self._tool_state.class_id
+        if document is None or class_id is None or document.is_editing:
+            return
+        if not document.fill_unlabelled(class_id):
+            self._window.status_line.showMessage(tr("Every pixel has a class already."), 4000)
+
+    def _choose_class(self, row: int) -> None:
+        project = self._session.project
+        if project is not None and row < len(project.classes):
+            self._tool_state.set_class_id(project.classes.indices[row])
+
+    def _set_status(self, status: Status) -> None:
+        key = self._session.current_key
+        if key is not None:
+            self._session.set_status(key, status)
+
+    def _set_theme(self, name: str) -> None:
+        self._settings.theme = name
+        theme.apply(QGuiApplication.instance(), name)
+        self.update_enabled()
+
+    def _export(self) -> None:
+        project = self._session.project
+        assert project is not None
+        num_masks = sum(project.has_annotation(item) or item.found_mask is not None for item in project.items)
+        dialog = ExportDialog(project.root.parent / f"{project.root.name}-masks", num_masks, self._window)
+        if dialog.exec() != QDialog.DialogCode.Accepted:
+            return
+        format_name, folder = dialog.format, dialog.folder
+        progress = QProgressDialog(tr("Writing masks…"), tr("Cancel"), 0, max(1, num_masks), self._window)
+        progress.setMinimumDuration(400)
+
+        def run() -> Iterator[Any]:
+            from pspnet_core.export.masks import export_masks
+
+            yield from export_masks(project, folder, format=format_name)
+
+        def on_event(event: Any) -> None:
+            if hasattr(event, "done"):
+                progress.setMaximum(max(1, event.total))
+                progress.setValue(event.done)
+
+        def on_done(report: Any) -> None:
+            progress.reset()
+            text = tr("{count} masks were written to {folder}.").format(count=report.num_written, folder=folder)
+            self._window.message_bar.show_message(text)
+
+        def on_error(error: PspnetError) -> None:
+            progress.reset()
+            self._session.notice.emit(error)
+
+        def start() -> None:
+            handle = self._session.runner.submit(
+                Lane.IO,
+                run,
+                name=tr("exporting"),
+                priority=Priority.PREFETCH,
+                on_event=on_event,
+                on_done=on_done,
+                on_error=on_error,
+            )
+            progress.canceled.connect(handle.cancel)
+
+        self._session.save_now(then=start)
+
+    def _about(self) -> None:
+        QMessageBox.about(
+            self._window,
+            tr("About PSPNet Studio"),
+            tr(
+                "<h3>PSPNet Studio {version}</h3><p>Teach a segmentation network by correcting it. "
+                "Everything stays on this computer.</p><p>Apache License 2.0. Contains Qt (LGPL), PyTorch and "
+                "ImageNet weights of EfficientNet-Lite0; see THIRD_PARTY.</p>"
+            ).format(version=__version__),
+        )

@@ -1,0 +1,266 @@
+"""The window: canvas in the middle, docks at the right, one line at the bottom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QByteArray, Qt, QTimer
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent, QSessionManager
+from PySide6.QtWidgets import (
+    QDockWidget,
+    QLineEdit,
+    QMainWindow,
+    QMenu,
+    QStackedWidget,
+    QToolBar,
+    QVBoxLayout,
+    QWidget,
+)
+
+from pspnet_studio.canvas.view import CanvasView
+from pspnet_studio.dialogs.leave import ask_quit_unsaved
+from pspnet_studio.messages import tr
+from pspnet_studio.model.predictions import Predictions
+from pspnet_studio.model.session import Session
+from pspnet_studio.model.tool_state import ToolState
+from pspnet_studio.model.training import Training
+from pspnet_studio.panels.classes import ClassesPanel
+from pspnet_studio.panels.images import ImagesPanel
+from pspnet_studio.panels.tool_options import ToolOptions
+from pspnet_studio.panels.training import TrainingPanel
+from pspnet_studio.settings import Settings
+from pspnet_studio.windows.actions import MENUS, action_table, make_actions
+from pspnet_studio.windows.commands import Commands
+from pspnet_studio.windows.guard import TrainingGuard
+from pspnet_studio.windows.intake_flow import IntakeFlow
+from pspnet_studio.windows.message_bar import MessageBar
+from pspnet_studio.windows.status import StatusLine
+from pspnet_studio.windows.welcome import WelcomePage
+
+_HINT_MS = 6_000
+_TOOL_BAR = (
+    ("open_folder",),
+    ("brush", "eraser", "polygon", "fill_unlabelled"),
+    ("undo", "redo"),
+    ("accept_unlabelled", "accept_all"),
+    ("previous", "next", "status_done"),
+    ("fit", "show_overlay"),
+)
+
+
+class MainWindow(QMainWindow):
+    """Puts the parts together; what they do is in :class:`Commands` and in the model.
+
+    Args:
+        session: Project and image.
+        training: Fine-tuning.
+        predictions: The overlay's source.
+        tool_state: What the hand holds.
+        settings: What is remembered.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        training: Training,
+        predictions: Predictions,
+        tool_state: ToolState,
+        settings: Settings,
+    ) -> None:
+        super().__init__()
+        self._session, self._training, self._settings = session, training, settings
+        self._may_close = False
+        self.setObjectName("mainWindow")
+        self.setAcceptDrops(True)
+        self.guard = TrainingGuard(training, self)
+        self.intake = IntakeFlow(session, self.guard, settings, self)
+        self.actions_by_id = make_actions(self)
+        self.canvas = CanvasView(tool_state, self)
+        self.welcome = WelcomePage(self)
+        self.message_bar = MessageBar(self)
+        self.status_line = StatusLine(session, training, predictions, self)
+        self.setStatusBar(self.status_line)
+        self._stack = QStackedWidget(self)
+        self._build_center()
+        self._build_docks(predictions, tool_state)
+        self._build_bars(tool_state)
+        self.commands = Commands(self, session, training, predictions, tool_state, settings)
+        self._connect()
+        self._restore()
+        self._on_project_changed()
+
+    # --- building
+
+    def _build_center(self) -> None:
+        work = QWidget(self)
+        layout = QVBoxLayout(work)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.message_bar)
+        self._stack.addWidget(self.welcome)
+        self._stack.addWidget(self.canvas)
+        layout.addWidget(self._stack, 1)
+        self.setCentralWidget(work)
+
+    def _build_docks(self, predictions: Predictions, tool_state: ToolState) -> None:
+        self.images_panel = ImagesPanel(self._session)
+        self.classes_panel = ClassesPanel(self._session, tool_state)
+        self.training_panel = TrainingPanel(self._training, predictions, self._session)
+        self.docks = [
+            self._dock("classesDock", tr("Classes"), self.classes_panel),
+            self._dock("imagesDock", tr("Images"), self.images_panel),
+            self._dock("trainingDock", tr("Model"), self.training_panel),
+        ]
+        for field in self.findChildren(QLineEdit):
+            field.setAcceptDrops(False)  # a folder dropped on a text field is meant for the window
+
+    def _dock(self, name: str, title: str, widget: QWidget) -> QDockWidget:
+        dock = QDockWidget(title, self)
+        dock.setObjectName(name)
+        dock.setWidget(widget)
+        dock.setFeatures(
+            QDockWidget.DockWidgetFeature.DockWidgetMovable | QDockWidget.DockWidgetFeature.DockWidgetClosable
+        )
+        self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
+        return dock
+
+    def _build_bars(self, tool_state: ToolState) -> None:
+        menus: dict[str, QMenu] = {title: self.menuBar().addMenu(tr(title)) for title in MENUS}
+        for spec in action_table():
+            action = self.actions_by_id[spec.id]
+            self.addAction(action)
+            if spec.menu:
+                menus[spec.menu].addAction(action)
+        view = menus["&View"]
+        view.addSeparator()
+        for dock in self.docks:
+            view.addAction(dock.toggleViewAction())
+        bar = QToolBar(tr("Tools"), self)
+        bar.setObjectName("toolBar")
+        bar.setMovable(False)
+        for group in _TOOL_BAR:
+            for action_id in group:
+                bar.addAction(self.actions_by_id[action_id])
+            bar.addSeparator()
+        self.tool_options = ToolOptions(tool_state)
+        bar.addWidget(self.tool_options)
+        self.addToolBar(Qt.ToolBarArea.TopToolBarArea, bar)
+        self._tool_bar = bar
+
+    def _connect(self) -> None:
+        self._session.project_changed.connect(self._on_project_changed)
+        self._session.document_changed.connect(self._on_document_changed)
+        self._session.classes_changed.connect(self._on_classes_changed)
+        self._session.notice.connect(self.message_bar.show_message)
+        self.guard.waiting.connect(self._on_waiting)
+        self.welcome.open_requested.connect(self.intake.choose_folder)
+        self.welcome.sample_requested.connect(self.commands.open_sample)
+        self.welcome.recent_requested.connect(lambda folder: self.intake.open([Path(folder)]))
+        self.canvas.cursor_moved.connect(self.status_line.set_cursor)
+        self.canvas.zoom_changed.connect(self.status_line.set_zoom)
+        self.canvas.hint_changed.connect(self._on_hint)
+
+    def _restore(self) -> None:
+        geometry, state = self._settings.bytes_of("window_geometry"), self._settings.bytes_of("window_state")
+        if geometry.isEmpty() or not self.restoreGeometry(geometry):
+            self.resize(1360, 860)
+        if not state.isEmpty():
+            self.restoreState(state)
+
+    def on_commit_data_request(self, manager: QSessionManager) -> None:
+        """The desktop session ends: save, and ask about a running fine-tune if that is allowed."""
+        self._session.save_now()
+        if self._training.is_running and manager.allowsInteraction():
+            manager.cancel()
+            manager.release()
+            self.guard.run(tr("logging out"), self.close)
+
+    # --- reactions
+
+    def _on_project_changed(self) -> None:
+        project = self._session.project
+        has_project = project is not None
+        self._stack.setCurrentWidget(self.canvas if has_project else self.welcome)
+        for dock in self.docks:
+            dock.setVisible(has_project)
+        self._tool_bar.setVisible(has_project)
+        if not has_project:
+            self.welcome.set_recent([f for f in self._settings.recent_folders if Path(f).is_dir()])
+            self.canvas.set_document(None)
+        self._update_title()
+
+    def _on_document_changed(self) -> None:
+        self.canvas.set_document(self._session.document)
+        self._update_title()
+        if self._session.document is not None:
+            self.canvas.setFocus()
+
+    def _on_classes_changed(self) -> None:
+        if self._session.project is not None:
+            self.canvas.set_classes(self._session.project.classes)
+
+    def _on_waiting(self, text: str) -> None:
+        if text:
+            self.status_line.showMessage(text)
+        else:
+            self.status_line.clearMessage()
+
+    def _on_hint(self, text: str) -> None:
+        self.status_line.showMessage(text, _HINT_MS)
+
+    def _update_title(self) -> None:
+        project, key = self._session.project, self._session.current_key
+        if project is None:
+            self.setWindowTitle("PSPNet Studio")
+        elif key is None:
+            self.setWindowTitle(f"{project.root.name} — PSPNet Studio")
+        else:
+            self.setWindowTitle(f"{Path(key).name} — {project.root.name} — PSPNet Studio")
+
+    def _finish_closing(self) -> None:
+        autosave = self._session.autosave
+
+        def on_saved() -> None:
+            if autosave.state == "saved":
+                self._may_close = True
+                self.close()
+
+        def on_failed(error: object) -> None:
+            if not self._may_close and ask_quit_unsaved(self, str(error)):
+                self._may_close = True
+                self.close()
+
+        autosave.failed.connect(on_failed, Qt.ConnectionType.SingleShotConnection)
+        self._session.save_now(then=on_saved)
+
+    # --- Qt
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        if not self._may_close:
+            event.ignore()
+            self.guard.run(tr("quitting"), lambda: QTimer.singleShot(0, self._finish_closing))
+            return
+        self._settings.set_bytes("window_geometry", QByteArray(self.saveGeometry()))
+        if self._session.project is not None:
+            self._settings.set_bytes("window_state", QByteArray(self.saveState()))
+        self._session.runner.shutdown()
+        event.accept()
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+            self.welcome.set_drop_hot(True)
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        self.welcome.set_drop_hot(False)
+        super().dragLeaveEvent(event)
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        self.welcome.set_drop_hot(False)
+        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+        if not paths:
+            return
+        event.setDropAction(Qt.DropAction.CopyAction)
+        event.accept()
+        # The question is asked after the drop is over: the other program waits for its end.
+        QTimer.singleShot(0, lambda: self.intake.drop(paths))

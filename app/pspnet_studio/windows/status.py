@@ -1,0 +1,81 @@
+"""The bottom line: where the cursor is, what is saved, what runs, which model predicts, on what device."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel, QStatusBar, QWidget
+
+from pspnet_studio.messages import tr
+from pspnet_studio.model.predictions import Predictions
+from pspnet_studio.model.session import Session
+from pspnet_studio.model.training import Training
+
+
+class StatusLine(QStatusBar):
+    """Permanent fields, right to left: device, version, save state, jobs, zoom, cursor."""
+
+    def __init__(self, session: Session, training: Training, predictions: Predictions, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._session, self._training, self._predictions = session, training, predictions
+        self.setSizeGripEnabled(False)
+        self.cursor_label = self._field(tr("Position under the cursor, in image pixels"), 120)
+        self.zoom_label = self._field(tr("Zoom"), 52)
+        self.jobs_label = self._field(tr("What runs in the background"), 0)
+        self.save_label = self._field(tr("Everything is saved by itself"), 0)
+        self.version_label = self._field(tr("Version of the model that predicts"), 0)
+        self.device_label = self._field(tr("Where the network computes"), 0)
+        self.device_label.setText(tr("Device: …"))
+        self._on_save_state(session.autosave.state)
+        session.autosave.state_changed.connect(self._on_save_state)
+        session.runner.jobs_changed.connect(self._on_jobs)
+        training.current_changed.connect(self._on_version)
+        predictions.state_changed.connect(self._on_version)
+        session.project_changed.connect(self._on_version)
+        self._on_version()
+
+    def set_device(self, name: str) -> None:
+        """Show where the network computes."""
+        self.device_label.setText(tr("Device: {name}").format(name=name))
+
+    def set_cursor(self, point: tuple[int, int] | None) -> None:
+        """Show the image position under the cursor."""
+        self.cursor_label.setText("" if point is None else f"{point[0]}, {point[1]}")
+
+    def set_zoom(self, zoom: float) -> None:
+        """Show the zoom, 1.0 = one image pixel per screen pixel."""
+        self.zoom_label.setText(f"{zoom * 100:.3g} %")
+
+    def _field(self, tip: str, width: int) -> QLabel:
+        label = QLabel(self)
+        label.setToolTip(tip)
+        label.setMinimumWidth(width)
+        label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.addPermanentWidget(label)
+        return label
+
+    def _on_save_state(self, state: str) -> None:
+        texts = {
+            "saved": tr("✓ Saved"),
+            "unsaved": tr("• Not saved yet"),
+            "saving": tr("Saving…"),
+            "failed": tr("⚠ Not saved: trying again"),
+        }
+        self.save_label.setText(texts[state] if self._session.project is not None else "")
+
+    def _on_jobs(self) -> None:
+        jobs = [name for name in self._session.runner.jobs if name != "thumbnails"]
+        self.jobs_label.setText(", ".join(dict.fromkeys(jobs)))
+
+    def _on_version(self) -> None:
+        if self._session.project is None:
+            self.version_label.setText("")
+            self.save_label.setText("")
+            return
+        number = self._training.current_version
+        if number is None:
+            self.version_label.setText(tr("No model yet"))
+            return
+        suffix = {"running": tr(" · predicting…"), "failed": tr(" · prediction failed")}.get(
+            self._predictions.state, ""
+        )
+        self.version_label.setText(tr("Model: version {number}").format(number=number) + suffix)
