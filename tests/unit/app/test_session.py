@@ -1,0 +1,212 @@
+"""Opening, going on, saving by itself, adding: the session with real files and real threads."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pytestqt.qtbot import QtBot
+
+from pspnet_core.errors import PspnetError
+from pspnet_core.project.project import Project, Status
+from pspnet_core.types import Provenance, Rect
+from pspnet_studio.jobs.runner import JobRunner
+from pspnet_studio.model.session import Session
+from pspnet_studio.model.tool_state import ToolState
+from tests.helpers.folders import files_below, make_folder
+
+
+@pytest.fixture
+def session(qtbot: QtBot) -> Iterator[Session]:
+    runner = JobRunner()
+    session = Session(runner, ToolState())
+    session.seen = []  # type: ignore[attr-defined]
+    session.notice.connect(session.seen.append)  # type: ignore[attr-defined]
+    yield session
+    assert runner.shutdown(5)
+
+
+def open_folder(qtbot: QtBot, session: Session, folder: Path) -> None:
+    session.open_folder(folder)
+    qtbot.waitUntil(lambda: session.document is not None and not session.is_loading)
+
+
+def go_to(qtbot: QtBot, session: Session, key: str) -> None:
+    session.go_to(key)
+    qtbot.waitUntil(lambda: session.document is not None and session.document.item_key == key)
+
+
+def paint(session: Session, rect: Rect, class_id: int) -> None:
+    assert session.document is not None
+    session.document.begin_edit("brush")
+    session.document.paint(rect, np.ones((rect.h, rect.w), bool), class_id)
+    session.document.commit_edit()
+
+
+def saved(session: Session) -> bool:
+    return session.autosave.state == "saved"
+
+
+def test_open_shows_the_first_image_and_its_class(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
+    open_folder(qtbot, session, make_folder(tmp_path / "photos"))
+    assert session.current_key == "photo_0.png"
+    assert session.document is not None
+    assert session.document.image.shape == (120, 160, 3)
+    assert session.tool_state.class_id == 0
+
+
+def test_paint_is_saved_by_itself_and_comes_back(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "photos")
+    before = files_below(folder)
+    open_folder(qtbot, session, folder)
+    paint(session, Rect(3, 4, 10, 20), 1)
+    assert session.autosave.state == "unsaved"
+    qtbot.waitUntil(lambda: saved(session))
+    project = Project.open(folder)
+    annotation = project.load_annotation(project.item("photo_0.png"), 160, 120)
+    assert np.count_nonzero(annotation.class_map == 1) == 200
+    assert (annotation.provenance[4:24, 3:13] == Provenance.PAINTED).all()
+    assert project.state("photo_0.png").status is Status.IN_PROGRESS
+    assert project.state("photo_0.png").labelled_px == 200
+    assert files_below(folder) == before
+
+
+def test_going_on_saves_and_coming_back_keeps_undo(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
+    open_folder(qtbot, session, make_folder(tmp_path / "photos"))
+    paint(session, Rect(0, 0, 5, 5), 1)
+    go_to(qtbot, session, "photo_1.png")
+    go_to(qtbot, session, "photo_0.png")
+    assert session.document is not None
+    assert np.count_nonzero(session.document.class_plane.to_array() == 1) == 25
+    session.document.undo()
+    assert np.count_nonzero(session.document.class_plane.to_array() == 1) == 0
+
+
+def test_fast_browsing_ends_at_the_last_wish(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
+    open_folder(qtbot, session, make_folder(tmp_path / "photos", count=12))
+    shown: list[str] = []
+    session.document_changed.connect(lambda: shown.append(session.document.item_key if session.document else ""))
+    for _ in range(11):
+        session.step(1)
+    qtbot.waitUntil(lambda: session.document is not None and session.document.item_key == "photo_11.png")
+    assert shown[-1] == "photo_11.png"
+    session.step(1)
+    assert session.current_key == "photo_11.png"
+
+
+def test_a_broken_image_leaves_the_old_one_on_screen(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "photos")
+    (folder / "photo_1.png").write_bytes(b"")
+    open_folder(qtbot, session, folder)
+    paint(session, Rect(0, 0, 5, 5), 1)
+    session.go_to("photo_1.png")
+    qtbot.waitUntil(lambda: bool(session.seen))  # type: ignore[attr-defined]
+    error = session.seen[0]  # type: ignore[attr-defined]
+    assert isinstance(error, PspnetError)
+    assert "photo_1.png" in error.title
+    assert session.current_key == "photo_0.png"
+    assert session.document is not None
+    assert session.document.item_key == "photo_0.png"
+    paint(session, Rect(20, 20, 5, 5), 1)
+    qtbot.waitUntil(lambda: saved(session))
+
+
+def test_an_image_that_went_away_is_told(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "photos")
+    open_folder(qtbot, session, folder)
+    (folder / "photo_2.png").unlink()
+    session.go_to("photo_2.png")
+    qtbot.waitUntil(lambda: bool(session.seen))  # type: ignore[attr-defined]
+    assert isinstance(session.seen[0], PspnetError)  # type: ignore[attr-defined]
+    assert session.current_key == "photo_0.png"
+
+
+def test_a_folder_without_images_keeps_the_open_project(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
+    open_folder(qtbot, session, make_folder(tmp_path / "photos"))
+    (tmp_path / "empty").mkdir()
+    session.open_folder(tmp_path / "empty")
+    qtbot.waitUntil(lambda: bool(session.seen))  # type: ignore[attr-defined]
+    assert session.project is not None
+    assert session.project.root == tmp_path / "photos"
+    assert not list((tmp_path / "empty").iterdir())
+
+
+def test_a_full_disk_is_told_and_tried_again(
+    qtbot: QtBot, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pspnet_studio.model.autosave._RETRY_MS", 300)
+    open_folder(qtbot, session, make_folder(tmp_path / "photos"))
+    is_full = True
+    import os
+
+    real = os.replace
+
+    def replace(*args: Any) -> None:
+        if is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(*args)
+
+    monkeypatch.setattr(os, "replace", replace)
+    paint(session, Rect(0, 0, 5, 5), 1)
+    qtbot.waitUntil(lambda: session.autosave.state == "failed")
+    qtbot.waitUntil(lambda: bool(session.seen))  # type: ignore[attr-defined]
+    assert "disk is full" in session.seen[0].title  # type: ignore[attr-defined]
+    is_full = False
+    qtbot.waitUntil(lambda: saved(session), timeout=5000)
+    project = Project.open(tmp_path / "photos")
+    assert np.count_nonzero(project.load_annotation(project.item("photo_0.png"), 160, 120).class_map == 1) == 25
+
+
+def test_added_images_join_the_list(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
+    open_folder(qtbot, session, make_folder(tmp_path / "photos"))
+    make_folder(tmp_path / "more", count=2, with_classes=False)
+    assert session.project is not None
+    session.add_paths([tmp_path / "more"])
+    qtbot.waitUntil(lambda: session.project is not None and len(session.project.items) == 5)
+    go_to(qtbot, session, session.project.items[-1].key)
+    paint(session, Rect(0, 0, 5, 5), 1)
+    qtbot.waitUntil(lambda: saved(session))
+    assert not (tmp_path / "more" / ".pspnet-studio").exists()
+
+
+def test_status_and_classes_are_kept(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
+    open_folder(qtbot, session, make_folder(tmp_path / "photos", with_classes=False))
+    assert session.project is not None
+    session.set_classes(session.project.classes.add("sky").add("sea", (1, 2, 3)))
+    session.set_status("photo_1.png", Status.DONE)
+    qtbot.waitUntil(lambda: saved(session))
+    project = Project.open(tmp_path / "photos")
+    assert project.classes.names == ("sky", "sea")
+    assert project.state("photo_1.png").status is Status.DONE
+    assert session.tool_state.class_id == 0
+
+
+def test_found_masks_are_imported_and_never_written(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "data" / "images")
+    masks = tmp_path / "data" / "masks"
+    masks.mkdir()
+    Image.fromarray(np.full((120, 160), 1, np.uint8)).save(masks / "photo_0.png")
+    before = files_below(tmp_path / "data")
+    open_folder(qtbot, session, tmp_path / "data")
+    assert session.document is not None
+    assert (session.document.provenance_plane.to_array() == Provenance.IMPORTED).all()
+    paint(session, Rect(0, 0, 5, 5), 0)
+    qtbot.waitUntil(lambda: saved(session))
+    assert files_below(tmp_path / "data") == before
+    assert folder.exists()
+
+
+def test_closing_saves(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
+    open_folder(qtbot, session, make_folder(tmp_path / "photos"))
+    paint(session, Rect(0, 0, 5, 5), 1)
+    session.close_project()
+    done: list[bool] = []
+    session.save_now(then=lambda: done.append(True))
+    qtbot.waitUntil(lambda: bool(done))
+    project = Project.open(tmp_path / "photos")
+    assert np.count_nonzero(project.load_annotation(project.item("photo_0.png"), 160, 120).class_map == 1) == 25
