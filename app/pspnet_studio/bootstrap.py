@@ -10,7 +10,7 @@ from PySide6.QtCore import QCoreApplication, QEvent, QObject, QSettings, Qt, QTi
 from PySide6.QtWidgets import QApplication
 
 from pspnet_core import __version__
-from pspnet_studio import assets, theme
+from pspnet_studio import assets, qt_environment, theme
 from pspnet_studio.jobs.prediction import PredictionEngine
 from pspnet_studio.jobs.runner import JobRunner, Lane, Priority
 from pspnet_studio.jobs.warmup import device_name, prepare_torch
@@ -75,13 +75,14 @@ def make_application(arguments: Sequence[str]) -> QApplication:
     existing = QApplication.instance()
     if isinstance(existing, QApplication):
         return existing
+    qt_environment.repair()
     QCoreApplication.setApplicationName("pspnet-studio")
     QCoreApplication.setApplicationVersion(__version__)
     QApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
     application = QApplication(list(arguments))
     application.setApplicationDisplayName("PSPNet Studio")
     application.setDesktopFileName("pspnet-studio")
-    application.setWindowIcon(assets.icon("app"))
+    application.setWindowIcon(assets.app_icon())
     return application
 
 

@@ -42,7 +42,7 @@ def plan_intake(paths: Sequence[Path]) -> Intake:
     folders = [_project_root(Path(os.path.abspath(path))) for path in paths if path.is_dir()]
     files = [Path(os.path.abspath(p)) for p in paths if p.is_file() and p.suffix.lower() in IMAGE_SUFFIXES]
     if folders:
-        return Intake(folders[0], None, tuple([*folders[1:], *files]))
+        return Intake(folders[0], None, (*folders[1:], *files))
     if not files:
         names = ", ".join(path.name for path in paths[:3])
         raise ProjectError(

@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PySide6.QtCore import QObject, Signal
 
 from pspnet_core.classes import ClassSet
 from pspnet_core.errors import PspnetError
 from pspnet_core.project.project import Notice, Project, Status
+from pspnet_core.types import UNLABELLED
 from pspnet_studio.jobs.opening import Opened, open_item
 from pspnet_studio.jobs.runner import JobHandle, JobRunner, Lane, Priority
 from pspnet_studio.messages import tr
@@ -224,10 +226,20 @@ class Session(QObject):
             self._histories.popitem(last=False)
         document = Document(key, opened.image, opened.class_plane, opened.provenance_plane, history, self)
         self._set_document(document)
+        self._count_labelled(project, document)
         if self._told_classes != project.classes:  # its mask brought new ones
             self._after_classes_changed()
         for notice in opened.notices:
             self.notice.emit(notice)
+
+    def _count_labelled(self, project: Project, document: Document) -> None:
+        """An imported mask was never counted: the list shows its share from now on."""
+        key = document.item_key
+        if project.state(key).total_px == 0:
+            class_map = document.class_plane.to_array()
+            labelled_px = int(np.count_nonzero(class_map != UNLABELLED))
+            project.set_state(key, labelled_px=labelled_px, total_px=class_map.size)
+            self.state_changed.emit(key)
 
     def _set_document(self, document: Document | None) -> None:
         old, self.document = self.document, document

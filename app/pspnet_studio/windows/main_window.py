@@ -38,6 +38,7 @@ from pspnet_studio.windows.status import StatusLine
 from pspnet_studio.windows.welcome import WelcomePage
 
 _HINT_MS = 6_000
+_DOCK_WIDTH, _CLASSES_HEIGHT, _MODEL_HEIGHT = 250, 300, 420
 _TOOL_BAR = (
     ("open_folder",),
     ("brush", "eraser", "polygon", "fill_unlabelled"),
@@ -107,21 +108,23 @@ class MainWindow(QMainWindow):
         self.classes_panel = ClassesPanel(self._session, tool_state)
         self.training_panel = TrainingPanel(self._training, predictions, self._session)
         self.docks = [
-            self._dock("classesDock", tr("Classes"), self.classes_panel),
-            self._dock("imagesDock", tr("Images"), self.images_panel),
-            self._dock("trainingDock", tr("Model"), self.training_panel),
+            self._dock("imagesDock", tr("Images"), self.images_panel, Qt.DockWidgetArea.LeftDockWidgetArea),
+            self._dock("classesDock", tr("Classes"), self.classes_panel, Qt.DockWidgetArea.RightDockWidgetArea),
+            self._dock("trainingDock", tr("Model"), self.training_panel, Qt.DockWidgetArea.RightDockWidgetArea),
         ]
+        self.resizeDocks(self.docks[1:], [_CLASSES_HEIGHT, _MODEL_HEIGHT], Qt.Orientation.Vertical)
+        self.resizeDocks(self.docks[:2], [_DOCK_WIDTH, _DOCK_WIDTH], Qt.Orientation.Horizontal)
         for field in self.findChildren(QLineEdit):
             field.setAcceptDrops(False)  # a folder dropped on a text field is meant for the window
 
-    def _dock(self, name: str, title: str, widget: QWidget) -> QDockWidget:
+    def _dock(self, name: str, title: str, widget: QWidget, area: Qt.DockWidgetArea) -> QDockWidget:
         dock = QDockWidget(title, self)
         dock.setObjectName(name)
         dock.setWidget(widget)
         dock.setFeatures(
             QDockWidget.DockWidgetFeature.DockWidgetMovable | QDockWidget.DockWidgetFeature.DockWidgetClosable
         )
-        self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
+        self.addDockWidget(area, dock)
         return dock
 
     def _build_bars(self, tool_state: ToolState) -> None:
@@ -157,6 +160,8 @@ class MainWindow(QMainWindow):
         self.welcome.sample_requested.connect(self.commands.open_sample)
         self.welcome.recent_requested.connect(lambda folder: self.intake.open([Path(folder)]))
         self.canvas.cursor_moved.connect(self.status_line.set_cursor)
+        self.training_panel.seconds_changed.connect(self._on_training_seconds)
+        self.training_panel.set_seconds(self._settings.training_seconds)
         self.canvas.zoom_changed.connect(self.status_line.set_zoom)
         self.canvas.hint_changed.connect(self._on_hint)
 
@@ -198,6 +203,9 @@ class MainWindow(QMainWindow):
     def _on_classes_changed(self) -> None:
         if self._session.project is not None:
             self.canvas.set_classes(self._session.project.classes)
+
+    def _on_training_seconds(self, seconds: int) -> None:
+        self._settings.training_seconds = seconds
 
     def _on_waiting(self, text: str) -> None:
         if text:

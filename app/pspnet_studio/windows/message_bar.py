@@ -22,8 +22,7 @@ class MessageBar(QFrame):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setObjectName("messageBar")
-        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setProperty("look", "notice")
         self._waiting: list[object] = []
         self._current: object | None = None
         self._icon = QLabel(self)
@@ -33,7 +32,7 @@ class MessageBar(QFrame):
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._text.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self._more = QLabel(self)
-        self._more.setObjectName("secondary")
+        self._more.setProperty("look", "muted")
         close = QToolButton(self)
         close.setAutoRaise(True)
         close.setIcon(self.style().standardIcon(QStyle.StandardPixmap.SP_TitleBarCloseButton))
@@ -92,7 +91,7 @@ class MessageBar(QFrame):
         )
         self._icon.setPixmap(self.style().standardIcon(pixmap).pixmap(20, 20))
         self._text.setText(_text_of(message))
-        self.setProperty("severity", "error" if is_error else "notice")
+        self.setProperty("look", "alarm" if is_error else "notice")
         self.style().unpolish(self)
         self.style().polish(self)
         self._update_more()

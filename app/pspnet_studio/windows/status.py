@@ -18,6 +18,7 @@ class StatusLine(QStatusBar):
         super().__init__(parent)
         self._session, self._training, self._predictions = session, training, predictions
         self.setSizeGripEnabled(False)
+        self.setContentsMargins(4, 0, 12, 0)
         self.cursor_label = self._field(tr("Position under the cursor, in image pixels"), 120)
         self.zoom_label = self._field(tr("Zoom"), 52)
         self.jobs_label = self._field(tr("What runs in the background"), 0)
@@ -25,21 +26,20 @@ class StatusLine(QStatusBar):
         self.version_label = self._field(tr("Version of the model that predicts"), 0)
         self.device_label = self._field(tr("Where the network computes"), 0)
         self.device_label.setText(tr("Device: …"))
-        self._on_save_state(session.autosave.state)
         session.autosave.state_changed.connect(self._on_save_state)
         session.runner.jobs_changed.connect(self._on_jobs)
         training.current_changed.connect(self._on_version)
         predictions.state_changed.connect(self._on_version)
-        session.project_changed.connect(self._on_version)
-        self._on_version()
+        session.project_changed.connect(self._on_project)
+        self._on_project()
 
     def set_device(self, name: str) -> None:
         """Show where the network computes."""
         self.device_label.setText(tr("Device: {name}").format(name=name))
 
-    def set_cursor(self, point: tuple[int, int] | None) -> None:
-        """Show the image position under the cursor."""
-        self.cursor_label.setText("" if point is None else f"{point[0]}, {point[1]}")
+    def set_cursor(self, x: int | None, y: int | None) -> None:
+        """Show the image position under the cursor, or none."""
+        self.cursor_label.setText("" if x is None else f"{x}, {y}")
 
     def set_zoom(self, zoom: float) -> None:
         """Show the zoom, 1.0 = one image pixel per screen pixel."""
@@ -66,10 +66,13 @@ class StatusLine(QStatusBar):
         jobs = [name for name in self._session.runner.jobs if name != "thumbnails"]
         self.jobs_label.setText(", ".join(dict.fromkeys(jobs)))
 
+    def _on_project(self) -> None:
+        self._on_save_state(self._session.autosave.state)
+        self._on_version()
+
     def _on_version(self) -> None:
         if self._session.project is None:
             self.version_label.setText("")
-            self.save_label.setText("")
             return
         number = self._training.current_version
         if number is None:

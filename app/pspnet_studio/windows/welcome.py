@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPalette, QPen
+from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from pspnet_studio import assets
@@ -59,10 +59,10 @@ class WelcomePage(QWidget):
         body = QVBoxLayout(column)
         body.setSpacing(16)
         title = QLabel(tr("Teach a network by correcting it"), column)
-        title.setObjectName("title")
+        title.setFont(_scaled(title.font(), 1.9, True))
         title.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         loop = QLabel(tr("Name classes  →  paint a little  →  fine-tune  →  the next image needs less"), column)
-        loop.setObjectName("secondary")
+        loop.setProperty("look", "muted")
         loop.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         body.addWidget(title)
         body.addWidget(loop)
@@ -88,18 +88,18 @@ class WelcomePage(QWidget):
         if not folders:
             return
         heading = QLabel(tr("Recent"), self)
-        heading.setObjectName("heading")
+        heading.setProperty("look", "title")
         self._recent.addWidget(heading)
         for folder in folders[:5]:
             path = Path(folder)
             button = QPushButton(path.name or folder, self)
-            button.setObjectName("link")
+            button.setProperty("look", "quiet")
             button.setFlat(True)
             button.setToolTip(folder)
             button.setCursor(Qt.CursorShape.PointingHandCursor)
             button.clicked.connect(lambda _=False, folder=folder: self.recent_requested.emit(folder))
             line = QLabel(_elide(str(path.parent)), self)
-            line.setObjectName("secondary")
+            line.setProperty("look", "muted")
             row = QWidget(self)
             layout = QHBoxLayout(row)
             layout.setContentsMargins(0, 0, 0, 0)
@@ -119,15 +119,15 @@ class WelcomePage(QWidget):
         icon.setPixmap(assets.icon("folder-open").pixmap(48, 48))
         icon.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         text = QLabel(tr("Drop a folder of photos here"), zone)
-        text.setObjectName("heading")
+        text.setFont(_scaled(text.font(), 1.25, True))
         text.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         hint = QLabel(tr("Your images stay on your disk. Masks beside them are found and never changed."), zone)
-        hint.setObjectName("secondary")
+        hint.setProperty("look", "muted")
         hint.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         hint.setWordWrap(True)
         self.open_button = QPushButton(tr("Open folder…"), zone)
         self.open_button.setDefault(True)
-        self.open_button.setObjectName("primary")
+        self.open_button.setProperty("look", "primary")
         self.open_button.clicked.connect(self.open_requested)
         self.sample_button = QPushButton(tr("Try the sample"), zone)
         self.sample_button.clicked.connect(self.sample_requested)
@@ -146,6 +146,13 @@ class WelcomePage(QWidget):
         layout.addLayout(buttons)
         layout.addStretch()
         return zone
+
+
+def _scaled(font: QFont, factor: float, is_bold: bool) -> QFont:
+    scaled = QFont(font)
+    scaled.setPointSizeF(font.pointSizeF() * factor)
+    scaled.setBold(is_bold)
+    return scaled
 
 
 def _elide(text: str, num_characters: int = 52) -> str:
