@@ -67,7 +67,8 @@ class Hands:
 
     def titles(self) -> list[str]:
         """Titles of all visible windows."""
-        return [self.do("getwindowname", window) for window in self.do("search", "--onlyvisible", "--name", ".").split()]
+        windows = self.do("search", "--onlyvisible", "--name", ".").split()
+        return [self.do("getwindowname", window) for window in windows]
 
     def drag(self, points: list[tuple[int, int]], pause_s: float = 0.02) -> None:
         """Press at the first point, move through the others, release at the last."""

@@ -91,7 +91,7 @@ def test_the_prediction_is_shown_only_on_untouched_pixels() -> None:
 @pytest.mark.parametrize("only_unlabelled", [False, True])
 def test_accepting_changes_only_untouched_and_accepted_pixels(only_unlabelled: bool) -> None:
     document = make_document()
-    hand, erased, imported, accepted = Rect(0, 0, 40, 40), Rect(50, 0, 40, 40), Rect(100, 0, 40, 40), Rect(150, 0, 40, 40)
+    hand, erased, imported, accepted = (Rect(x, 0, 40, 40) for x in (0, 50, 100, 150))
     paint(document, hand, 1)
     paint(document, erased, UNLABELLED)
     for rect, provenance in ((imported, Provenance.IMPORTED), (accepted, Provenance.ACCEPTED)):

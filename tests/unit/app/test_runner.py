@@ -104,7 +104,7 @@ def test_cancel_closes_the_generator_in_its_own_thread_and_delivers_nothing(qtbo
 
 
 def test_finish_early_throws_into_the_generator_and_its_result_counts(qtbot: QtBot, runner: JobRunner) -> None:
-    class Enough(Exception):
+    class EnoughError(Exception):
         pass
 
     begun = threading.Event()
@@ -115,13 +115,13 @@ def test_finish_early_throws_into_the_generator_and_its_result_counts(qtbot: QtB
                 begun.set()
                 yield "learning"
                 time.sleep(0.005)
-        except Enough:
+        except EnoughError:
             yield "kept"
 
     done: list[Any] = []
     job = runner.submit(Lane.TORCH, learn, name="learn", priority=Priority.TRAINING, on_done=done.append)
     assert begun.wait(5)
-    job.finish_early(Enough())
+    job.finish_early(EnoughError())
     qtbot.waitUntil(lambda: bool(done))
     assert done == ["kept"]
 
