@@ -11,7 +11,7 @@ from PIL import Image
 from pspnet_core.errors import DataError, ProjectError
 from pspnet_core.project.dataset import evenly_spaced, open_dataset
 from pspnet_core.project.project import Project, Split
-from tests.helpers.folders import half_mask, put_image, put_mask
+from tests.helpers.tiny_files import half_mask, put_image, put_mask
 
 
 def test_data_set_folder(tmp_path) -> None:

@@ -14,7 +14,7 @@ from pspnet_core.classes import ClassSet
 from pspnet_core.errors import ProjectError, StorageError
 from pspnet_core.project import places
 from pspnet_core.project.project import Project, Split, Status
-from tests.helpers.folders import contents, half_mask, put_image, put_mask
+from tests.helpers.tiny_files import contents, half_mask, put_image, put_mask
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pspnet_core.errors import ClassMapError, PspnetError
 from pspnet_core.project.project import Item, Project
-from tests.helpers.folders import contents, half_mask, put_image, put_mask
+from tests.helpers.tiny_files import contents, half_mask, put_image, put_mask
 
 
 def project_with(tmp_path: Path, orientation: int = 1) -> tuple[Project, Item]:
