@@ -22,14 +22,14 @@ class Training(QObject):
 
     Signals:
         started: A fine-tune began.
-        event: A TrainEvent.
+        progressed: A TrainEvent.
         ended: Decided, a PspnetError, or None when it was cancelled.
         versions_changed: A version was added.
         current_changed: Another version (or none) predicts from now on.
     """
 
     started = Signal()
-    event = Signal(object)
+    progressed = Signal(object)
     ended = Signal(object)
     versions_changed = Signal()
     current_changed = Signal()
@@ -149,7 +149,7 @@ class Training(QObject):
 
     def _on_event(self, event: Any) -> None:
         self.history.append(event)
-        self.event.emit(event)
+        self.progressed.emit(event)
 
     def _on_ended(self, outcome: Any) -> None:
         self._handle = None

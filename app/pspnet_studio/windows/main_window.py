@@ -168,7 +168,8 @@ class MainWindow(QMainWindow):
     def _restore(self) -> None:
         geometry, state = self._settings.bytes_of("window_geometry"), self._settings.bytes_of("window_state")
         if geometry.isEmpty() or not self.restoreGeometry(geometry):
-            self.resize(1360, 860)
+            available = self.screen().availableSize()
+            self.resize(min(1360, int(available.width() * 0.95)), min(860, int(available.height() * 0.92)))
         if not state.isEmpty():
             self.restoreState(state)
 
