@@ -42,6 +42,7 @@ class Training(QObject):
         self._handle: JobHandle | None = None
         self._store: VersionStore | None = None
         self._versions: list[Version] = []
+        self._current: int | None = None
         self._is_starting = False
         self.history: list[Any] = []
         session.project_changed.connect(self._on_project_changed)
@@ -101,7 +102,7 @@ class Training(QObject):
     @property
     def current_version(self) -> int | None:
         """Number of the version that predicts; None for none."""
-        return self._store.current if self._store is not None else None
+        return self._current
 
     def set_current(self, number: int | None) -> None:
         """Let another version predict, or none."""
@@ -112,6 +113,8 @@ class Training(QObject):
             self._store.set_current(number)
         except PspnetError as error:
             self._session.notice.emit(error)
+            return
+        self._current = number
         self.current_changed.emit()
 
     def checkpoint_path(self, number: int) -> Path:
@@ -166,8 +169,9 @@ class Training(QObject):
     def _reload(self) -> None:
         try:
             self._versions = self._store.list() if self._store is not None else []
+            self._current = self._store.current if self._store is not None else None
         except PspnetError as error:
-            self._versions = []
+            self._versions, self._current = [], None
             self._session.notice.emit(error)
         self.versions_changed.emit()
         self.current_changed.emit()
