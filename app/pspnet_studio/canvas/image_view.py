@@ -1,0 +1,352 @@
+"""A widget that shows a document: zoom, pan, painting. What edits it is in ``view``."""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import (
+    QInputDevice,
+    QKeyEvent,
+    QMouseEvent,
+    QNativeGestureEvent,
+    QPainter,
+    QPaintEvent,
+    QPalette,
+    QRegion,
+    QResizeEvent,
+    QTransform,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QWidget
+
+from pspnet_core.classes import ClassSet
+from pspnet_core.types import Rect
+from pspnet_studio.canvas.colors import ColorTable
+from pspnet_studio.canvas.screen import Screen
+from pspnet_studio.canvas.viewport import Viewport
+from pspnet_studio.model.document import Document
+
+_FIT_MARGIN = 8
+_WHEEL_NOTCH = 120
+_NOTCHES_TO_DOUBLE = 3
+
+
+class ImageView(QWidget):
+    """Shows one document. Zoom 1.0 shows one image pixel on one pixel of the screen.
+
+    Signals:
+        zoom_changed: Another zoom.
+    """
+
+    zoom_changed = Signal(float)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._document: Document | None = None
+        self._screen = Screen(ColorTable(ClassSet()))
+        self._is_fitted = True
+        self._ratio = self.devicePixelRatioF()
+        self._is_space_down = False
+        self._pan_button = Qt.MouseButton.NoButton
+        self._pan_from = QPoint()
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.timeout.connect(self._on_later)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self._take_background()
+
+    @property
+    def document(self) -> Document | None:
+        """What is shown."""
+        return self._document
+
+    @property
+    def viewport(self) -> Viewport:
+        """Where the image lies, in device pixels."""
+        return self._screen.viewport
+
+    @property
+    def pixel_ratio(self) -> float:
+        """Device pixels per logical pixel."""
+        return self._ratio
+
+    @property
+    def zoom(self) -> float:
+        """Device pixels an image pixel takes."""
+        return self.viewport.scale
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything in sight is on screen as well as it can be; False while tiles are being made."""
+        return self._screen.is_complete and self._screen.dirty.isEmpty()
+
+    def set_document(self, document: Document | None) -> None:
+        """Show another document, fitted into the view, or none."""
+        if self._document is not None:
+            self._document.region_changed.disconnect(self._on_region_changed)
+        self._document = document
+        if document is not None:
+            document.region_changed.connect(self._on_region_changed)
+        self._later.stop()
+        self._screen.set_document(document)
+        self._is_fitted = True
+        self._lay_out()
+
+    def set_classes(self, classes: ClassSet) -> None:
+        """Draw the overlay with these colours, without hidden classes."""
+        if self._screen.set_colors(ColorTable(classes)):
+            self.update()
+
+    # --- zoom
+
+    def zoom_in(self) -> None:
+        """To the next round zoom, about the middle."""
+        self.set_zoom(self.viewport.larger_scale)
+
+    def zoom_out(self) -> None:
+        """To the round zoom before, about the middle."""
+        self.set_zoom(self.viewport.smaller_scale)
+
+    def actual_size(self) -> None:
+        """One image pixel on one pixel of the screen."""
+        self.set_zoom(1.0)
+
+    def set_zoom(self, zoom: float) -> None:
+        """Another zoom, about the middle of the view; clipped to what is allowed."""
+        self._zoom_at(zoom, self.viewport.view_w / 2, self.viewport.view_h / 2)
+
+    def fit(self) -> None:
+        """Show the whole image, also after the view is resized, until the zoom is changed."""
+        self._is_fitted = True
+        self._lay_out()
+
+    # --- mapping
+
+    def image_to_widget(self, x: float, y: float) -> QPointF:
+        """Where an image point (pixel centres at +0.5) lies in the widget."""
+        return QPointF(*self.viewport.to_device(x, y)) / self._ratio
+
+    def widget_to_image(self, point: QPointF | QPoint) -> tuple[float, float]:
+        """Which image point (x, y) lies there; may be outside the image."""
+        return self.viewport.to_image(point.x() * self._ratio, point.y() * self._ratio)
+
+    def event_position(self, x: float, y: float) -> QPointF:
+        """Where a pointer event must happen to mean an image point: an event names a pixel and means its centre."""
+        return self.image_to_widget(x, y) - QPointF(0.5, 0.5) / self._ratio
+
+    def event_to_image(self, position: QPointF) -> tuple[float, float]:
+        """Which image point (x, y) a pointer event there means."""
+        return self.widget_to_image(position + QPointF(0.5, 0.5) / self._ratio)
+
+    def visible_rect(self) -> Rect:
+        """The image pixels in sight; empty without a document."""
+        return Rect(0, 0, 0, 0) if self._document is None else self.viewport.image_rect()
+
+    # --- for subclasses
+
+    def paint_guides(self, painter: QPainter) -> None:
+        """Draw over the image, in device pixels."""
+
+    def update_cursor(self) -> None:
+        """Show the pointer that fits to what a press would do now."""
+        if self._document is None:
+            self.unsetCursor()
+        elif self.is_panning:
+            self.setCursor(Qt.CursorShape.ClosedHandCursor)
+        else:
+            self.setCursor(Qt.CursorShape.OpenHandCursor)
+
+    @property
+    def is_panning(self) -> bool:
+        """Whether the pointer drags the image."""
+        return self._pan_button != Qt.MouseButton.NoButton
+
+    @property
+    def is_space_down(self) -> bool:
+        """Whether the space bar makes the primary button pan."""
+        return self._is_space_down
+
+    def stop_panning(self) -> None:
+        """Let go of the image and of the space bar."""
+        self._pan_button = Qt.MouseButton.NoButton
+        self._is_space_down = False
+        self.update_cursor()
+
+    def update_device_rect(self, rect: Rect) -> None:
+        """Repaint a rectangle of device pixels."""
+        if not rect.is_empty:
+            ratio = self._ratio
+            x, y = math.floor(rect.x / ratio), math.floor(rect.y / ratio)
+            self.update(x, y, math.ceil(rect.right / ratio) - x, math.ceil(rect.bottom / ratio) - y)
+
+    # --- inside
+
+    def _on_region_changed(self, region: Rect) -> None:
+        self.update_device_rect(self._screen.invalidate_overlay(region))
+
+    def _on_later(self) -> None:
+        self._screen.refresh()
+        self._update_region(self._screen.dirty)
+        self._go_on_later()
+
+    def _go_on_later(self) -> None:
+        if not self._screen.is_complete and not self._later.isActive():
+            self._later.start(0)
+
+    def _lay_out(self) -> None:
+        """Fit the viewport to the widget's size, the screen's pixel ratio, and the image."""
+        ratio = self.devicePixelRatioF()
+        # One more where pixels of widget and screen do not coincide, so that no border stays unpainted.
+        extra = 0 if ratio == int(ratio) else 1
+        width, height = (max(1, math.ceil(v * ratio)) + extra for v in (self.width(), self.height()))
+        image = Rect(0, 0, 1, 1) if self._document is None else self._document.rect
+        old = self.viewport
+        if self._is_fitted or (image.w, image.h) != (old.image_w, old.image_h):
+            viewport = Viewport(image.w, image.h, width, height).fitted(round(_FIT_MARGIN * ratio))
+        else:
+            viewport = old.resized(width, height, ratio / self._ratio)
+        self._ratio = ratio
+        self._set_viewport(viewport)
+
+    def _set_viewport(self, viewport: Viewport) -> None:
+        zoom = self.viewport.scale
+        self._screen.set_viewport(viewport)
+        self.update()
+        if viewport.scale != zoom:
+            self.zoom_changed.emit(viewport.scale)
+
+    def _zoom_at(self, zoom: float, x: float, y: float) -> None:
+        self._is_fitted = False
+        self._set_viewport(self.viewport.zoomed(zoom, x, y))
+
+    def _pan(self, dx: float, dy: float) -> None:
+        """Move the image by logical pixels."""
+        self._is_fitted = False
+        self._set_viewport(self.viewport.panned(round(dx * self._ratio), round(dy * self._ratio)))
+
+    def _pinch(self, event: QNativeGestureEvent) -> bool:
+        if self._document is None or event.gestureType() != Qt.NativeGestureType.ZoomNativeGesture:
+            return False
+        at = event.position() * self._ratio
+        self._zoom_at(self.zoom * max(0.1, 1 + event.value()), at.x(), at.y())
+        return True
+
+    def _take_background(self) -> None:
+        window = self.palette().color(QPalette.ColorRole.Window)
+        self._screen.set_background(window.darker(140 if window.lightness() < 128 else 115))
+
+    def _update_region(self, region: QRegion) -> None:
+        for rect in region:
+            self.update_device_rect(Rect(rect.x(), rect.y(), rect.width(), rect.height()))
+
+    # --- Qt
+
+    def sizeHint(self) -> QSize:
+        return QSize(800, 600)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        self._screen.refresh()
+        drawn = self._screen.compose()
+        painter = QPainter(self)
+        # The widget may begin between two pixels of the screen (fractional scaling): keep the frame on whole ones.
+        to_screen = painter.deviceTransform()
+        origin = to_screen.map(QPointF(0, 0))
+        whole = QTransform.fromTranslate(round(origin.x()), round(origin.y()))
+        painter.setWorldTransform(whole * to_screen.inverted()[0])
+        shown = QRegion()
+        for rect in event.region():
+            left, top = math.floor(rect.x() * self._ratio), math.floor(rect.y() * self._ratio)
+            right = math.ceil((rect.x() + rect.width()) * self._ratio) + 1
+            bottom = math.ceil((rect.y() + rect.height()) * self._ratio) + 1
+            part = QRect(left, top, right - left, bottom - top)
+            painter.drawImage(QPoint(left, top), self._screen.image, part)
+            shown += part
+        self.paint_guides(painter)
+        painter.end()
+        # A tile that has become ready may reach beyond what Qt asked for.
+        self._update_region(drawn - shown)
+        self._go_on_later()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._lay_out()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
+            self._take_background()
+            self.update()
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.DevicePixelRatioChange:
+            self._lay_out()
+        elif isinstance(event, QNativeGestureEvent) and self._pinch(event):
+            return True
+        return super().event(event)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        if self._document is None:
+            event.ignore()
+            return
+        if _is_touchpad(event):
+            delta = event.pixelDelta() if not event.pixelDelta().isNull() else event.angleDelta() / 4
+            self._pan(delta.x(), delta.y())
+        else:
+            notches = event.angleDelta().y() / _WHEEL_NOTCH
+            at = event.position() * self._ratio
+            self._zoom_at(self.zoom * 2 ** (notches / _NOTCHES_TO_DOUBLE), at.x(), at.y())
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        primary = event.button() == Qt.MouseButton.LeftButton and self._is_space_down
+        if self._document is None or self.is_panning or not (primary or event.button() == Qt.MouseButton.MiddleButton):
+            event.ignore()
+            return
+        self._pan_button = event.button()
+        self._pan_from = (event.position() * self._ratio).toPoint()
+        self.update_cursor()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if self.is_panning and not event.buttons() & self._pan_button:
+            self.stop_panning()
+        if not self.is_panning:
+            event.ignore()
+            return
+        at = (event.position() * self._ratio).toPoint()
+        moved = at - self._pan_from
+        self._pan_from = at
+        self._is_fitted = False
+        self._set_viewport(self.viewport.panned(moved.x(), moved.y()))
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if self.is_panning and event.button() == self._pan_button:
+            self._pan_button = Qt.MouseButton.NoButton
+            self.update_cursor()
+        else:
+            event.ignore()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() != Qt.Key.Key_Space or self._document is None:
+            super().keyPressEvent(event)
+        elif not event.isAutoRepeat():
+            self._is_space_down = True
+            self.update_cursor()
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        if event.key() != Qt.Key.Key_Space:
+            super().keyReleaseEvent(event)
+        elif not event.isAutoRepeat():
+            self._is_space_down = False
+            self.update_cursor()
+
+
+def _is_touchpad(event: QWheelEvent) -> bool:
+    """Whether two fingers scroll: that pans. The pixel delta alone does not tell; X11 sends one for wheels, too."""
+    if event.deviceType() == QInputDevice.DeviceType.TouchPad:
+        return True
+    return event.phase() in (
+        Qt.ScrollPhase.ScrollBegin,
+        Qt.ScrollPhase.ScrollUpdate,
+        Qt.ScrollPhase.ScrollEnd,
+        Qt.ScrollPhase.ScrollMomentum,
+    )

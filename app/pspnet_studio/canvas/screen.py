@@ -1,0 +1,142 @@
+"""Keeps the frame up to date with document, colours and viewport, a bounded time per turn."""
+
+from __future__ import annotations
+
+import time
+
+from PySide6.QtCore import QRect
+from PySide6.QtGui import QColor, QImage, QRegion
+
+from pspnet_core.types import Rect
+from pspnet_studio.canvas.colors import ColorTable
+from pspnet_studio.canvas.frame import Frame
+from pspnet_studio.canvas.layers import ImageLayer, Layer, OverlayLayer
+from pspnet_studio.canvas.tiles import at_level
+from pspnet_studio.canvas.viewport import Viewport
+from pspnet_studio.model.document import Document
+
+_BUDGET_S = 0.008
+_MAX_DIRTY_RECTS = 12
+
+
+class Screen:
+    """The picture of one document as the view shows it; knows no widget.
+
+    Rectangles are device pixels of the view, regions of image pixels are named so. First ``refresh``, which makes tiles
+    for at most 8 ms (never less than one piece), then ``compose``.
+    """
+
+    def __init__(self, colors: ColorTable) -> None:
+        self._colors = colors
+        self._frame = Frame()
+        self._layers: tuple[ImageLayer, OverlayLayer] | None = None
+        self._dirty = QRegion()
+        self._is_complete = True
+        self.viewport = Viewport(1, 1, 1, 1)
+
+    @property
+    def image(self) -> QImage:
+        """What is on screen, of the view's size in device pixels."""
+        return self._frame.image
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything in sight is drawn as well as it can be."""
+        return self._is_complete
+
+    def set_document(self, document: Document | None) -> None:
+        """Show another document, or none; a viewport for it has to follow."""
+        self._layers = None if document is None else (ImageLayer(document), OverlayLayer(document, self._colors))
+        self._frame.set_layers(self._layers)
+        self._is_complete = True
+
+    def set_viewport(self, viewport: Viewport) -> None:
+        """Look at another part, or at another scale, or through a view of another size."""
+        if viewport.view_rect != self.viewport.view_rect or self._frame.image.isNull():
+            self._frame.resize(viewport.view_w, viewport.view_h)
+        self.viewport = viewport
+        self.invalidate()
+
+    def set_colors(self, colors: ColorTable) -> bool:
+        """Colour the overlay otherwise; False when that makes no difference."""
+        if colors == self._colors:
+            return False
+        self._colors = colors
+        if self._layers is not None:
+            self._layers[1].set_colors(colors)
+        self.invalidate()
+        return True
+
+    def set_opacity(self, opacity: float) -> None:
+        """Opacity of the overlay, 0 to 1."""
+        self._frame.opacity = opacity
+        self.invalidate()
+
+    def set_background(self, color: QColor) -> None:
+        """What is seen around the image."""
+        self._frame.background = color
+        self.invalidate()
+
+    def invalidate(self) -> None:
+        """Compose everything again; tiles stay as they are."""
+        self._dirty = QRegion(QRect(*self.viewport.view_rect))
+
+    def invalidate_overlay(self, region: Rect) -> Rect:
+        """The classes of a region of the image changed; returns what has to be repainted."""
+        if self._layers is None:
+            return Rect(0, 0, 0, 0)
+        self._layers[1].pyramid.invalidate(region)
+        rect = self.viewport.device_rect(region)
+        if not rect.is_empty:
+            self._dirty += QRect(*rect)
+        return rect
+
+    def refresh(self) -> None:
+        """Make the tiles that are wanted: first those of what changed, then, if some were missing, all in sight."""
+        if self._layers is None:
+            return
+        now = time.perf_counter()
+        was_complete = self._is_complete
+        area = _rect(self._dirty.boundingRect())
+        self._is_complete = self._refresh_area(self._layers, area, now)
+        if not was_complete and area != self.viewport.view_rect:
+            self._is_complete = self._refresh_area(self._layers, self.viewport.view_rect, now)
+
+    @property
+    def dirty(self) -> QRegion:
+        """What ``compose`` would draw again."""
+        return QRegion(self._dirty)
+
+    def compose(self) -> QRegion:
+        """Bring the frame up to date; returns what was drawn again."""
+        region, self._dirty = self._dirty, QRegion()
+        if region.rectCount() > _MAX_DIRTY_RECTS:
+            region = QRegion(region.boundingRect())
+        for rect in region:
+            self._frame.compose(self.viewport, _rect(rect).intersect(self.viewport.view_rect))
+        return region
+
+    def _refresh_area(self, layers: tuple[ImageLayer, OverlayLayer], area: Rect, start: float) -> bool:
+        photo, overlay = layers
+        # The overlay is the smaller part, and follows the hand: it gets the first half of the time.
+        is_hidden = self._frame.opacity == 0
+        overlay_is_complete = is_hidden or self._refresh_layer(overlay, area, start + _BUDGET_S / 2)
+        return self._refresh_layer(photo, area, start + _BUDGET_S) and overlay_is_complete
+
+    def _refresh_layer(self, layer: Layer, area: Rect, deadline: float) -> bool:
+        source = self.viewport.image_rect(area)
+        if source.is_empty:
+            return True
+        level = self.viewport.level
+        source = at_level(source, level)
+        source = Rect(source.x - 1, source.y - 1, source.w + 2, source.h + 2)
+        changed, is_complete = layer.pyramid.refresh(level, source, deadline)
+        for region in changed:
+            rect = self.viewport.device_rect(region)
+            if not rect.is_empty:
+                self._dirty += QRect(*rect)
+        return is_complete
+
+
+def _rect(rect: QRect) -> Rect:
+    return Rect(rect.x(), rect.y(), rect.width(), rect.height())

@@ -1,0 +1,174 @@
+"""What a canvas tool is: it turns pointer events into edits of the document."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen
+
+from pspnet_core.types import Rect
+from pspnet_studio.canvas.viewport import Viewport
+from pspnet_studio.model.document import Document
+from pspnet_studio.model.tool_state import ToolState
+
+NO_GUIDES = Rect(0, 0, 0, 0)
+
+_DARK, _LIGHT = QColor(0, 0, 0, 150), QColor(255, 255, 255)
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """A pointer event in image coordinates.
+
+    Attributes:
+        x: Image column, pixel centres at +0.5; may lie outside the image.
+        y: Image row, likewise.
+        erase: Whether the secondary button is used.
+        straight: Whether Shift is held.
+    """
+
+    x: float
+    y: float
+    erase: bool = False
+    straight: bool = False
+
+
+class ToolHost(Protocol):
+    """What a tool may use of the canvas."""
+
+    @property
+    def document(self) -> Document | None:
+        """The image being edited."""
+        ...
+
+    @property
+    def tool_state(self) -> ToolState:
+        """Class and brush size."""
+        ...
+
+    @property
+    def viewport(self) -> Viewport:
+        """Where the image lies on screen."""
+        ...
+
+    @property
+    def pixel_ratio(self) -> float:
+        """Device pixels of the screen per logical pixel: how wide a line of one pixel should be."""
+        ...
+
+    def show_hint(self, text: str) -> None:
+        """Tell the person what can be done now."""
+        ...
+
+    def update_guides(self) -> None:
+        """Repaint what the tool draws over the image: it has moved or changed."""
+        ...
+
+
+class Tool:
+    """Base of the tools. One lives as long as its canvas; it holds no document over a change of documents.
+
+    Between two calls a transaction may be open only while :attr:`is_dragging` is True.
+
+    Attributes:
+        hides_cursor: Whether the tool draws its own cursor.
+    """
+
+    hides_cursor = False
+
+    def __init__(self, host: ToolHost) -> None:
+        self._host = host
+
+    @property
+    def is_dragging(self) -> bool:
+        """Whether a button is down for this tool."""
+        return False
+
+    @property
+    def is_active(self) -> bool:
+        """Whether there is something that Esc would abort."""
+        return self.is_dragging
+
+    def hint(self) -> str:
+        """What can be done with the tool now, in one line."""
+        return ""
+
+    def press(self, pointer: Pointer) -> None:
+        """The primary (or, with ``erase``, the secondary) button went down."""
+
+    def move(self, pointer: Pointer) -> None:
+        """The pointer moved, with or without a button."""
+
+    def release(self, pointer: Pointer) -> None:
+        """The button that was pressed went up."""
+
+    def double_click(self, pointer: Pointer) -> None:
+        """The second press of a double-click, in place of ``press``."""
+        self.press(pointer)
+
+    def leave(self) -> None:
+        """The pointer left the canvas."""
+
+    def end_drag(self) -> None:
+        """The drag cannot go on (focus lost, button released elsewhere): keep what was done so far."""
+
+    def cancel(self) -> None:
+        """Esc: take back what is under way."""
+
+    def finish(self) -> None:
+        """Enter: complete what is under way."""
+
+    def remove_last(self) -> None:
+        """Backspace: take back the last part of what is under way."""
+
+    def reset(self) -> None:
+        """The document is about to change: keep edits, forget positions."""
+        self.end_drag()
+        self.cancel()
+
+    def guide_rect(self) -> Rect:
+        """Device pixels that :meth:`paint_guides` touches now."""
+        return NO_GUIDES
+
+    def paint_guides(self, painter: QPainter) -> None:
+        """Draw over the image, in device pixels."""
+
+
+def paint_two_tone(painter: QPainter, path: QPainterPath, ratio: float) -> None:
+    """Draw an outline that is seen on every background: white in a dark seam."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    for color, width in ((_DARK, 3.0), (_LIGHT, 1.0)):
+        painter.setPen(QPen(color, width * ratio, Qt.PenStyle.SolidLine, Qt.PenCapStyle.FlatCap))
+        painter.drawPath(path)
+
+
+def paint_circle(painter: QPainter, centre: QPointF, radius: float, ratio: float) -> None:
+    """Draw a two-tone circle of any size quickly."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    # A wide pen on a large circle costs ten times as much as lines of one pixel side by side.
+    thickness = max(1, round(ratio))
+    for ring in range(-thickness, 2 * thickness):
+        pen = QPen(_LIGHT if 0 <= ring < thickness else _DARK, 1)
+        pen.setCosmetic(True)
+        painter.setPen(pen)
+        painter.drawEllipse(centre, radius + ring, radius + ring)
+
+
+def to_device(viewport: Viewport, point: tuple[float, float]) -> QPointF:
+    """An image point in device pixels."""
+    return QPointF(*viewport.to_device(*point))
+
+
+def around(points: Sequence[QPointF], margin: float) -> Rect:
+    """The device pixels within ``margin`` of the box around ``points``; empty without points."""
+    if not points:
+        return NO_GUIDES
+    x, y = math.floor(min(p.x() for p in points) - margin), math.floor(min(p.y() for p in points) - margin)
+    right, bottom = max(p.x() for p in points) + margin, max(p.y() for p in points) + margin
+    return Rect(x, y, math.ceil(right) - x, math.ceil(bottom) - y)

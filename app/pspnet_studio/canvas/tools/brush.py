@@ -1,0 +1,193 @@
+"""Brush and eraser: strokes without gaps, as one undoable step each."""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import QPointF
+from PySide6.QtGui import QPainter, QPainterPath
+
+from pspnet_core.imaging.strokes import Point, brush_segment
+from pspnet_core.types import UNLABELLED, BoolMask, Rect
+from pspnet_studio.canvas.tools.base import (
+    NO_GUIDES,
+    Pointer,
+    Tool,
+    ToolHost,
+    around,
+    paint_circle,
+    paint_two_tone,
+    to_device,
+)
+from pspnet_studio.messages import tr
+
+_CROSS_PX = 5.0
+
+# A brush this large is painted as the crescent by which it moved on, in strips: redrawing its whole box costs more.
+_CRESCENT_DIAMETER_PX = 256
+_NUM_STRIPS = 4
+
+
+class BrushTool(Tool):
+    """Paints the current class with a round brush; the secondary button, or an eraser, makes pixels unlabelled.
+
+    Args:
+        host: The canvas.
+        erases: Whether the primary button erases, too.
+    """
+
+    hides_cursor = True
+
+    def __init__(self, host: ToolHost, erases: bool = False) -> None:
+        super().__init__(host)
+        self._erases = erases
+        self._class_id: int | None = None
+        self._from: Point | None = None
+        self._last: Point | None = None
+        self._position: Point | None = None
+        self._straight = False
+        # Where, and how large, this stroke has already painted a disc.
+        self._painted: tuple[Point, int] | None = None
+
+    @property
+    def is_dragging(self) -> bool:
+        return self._class_id is not None
+
+    def hint(self) -> str:
+        if self._erases:
+            return tr("Drag to erase. Shift-click erases in a straight line from the last point.")
+        if self._host.tool_state.class_id is None:
+            return tr("Add a class or choose one to paint with.")
+        return tr("Drag to paint, right button erases. Shift-click paints a straight line from the last point.")
+
+    def press(self, pointer: Pointer) -> None:
+        document = self._host.document
+        if document is None or document.is_editing:
+            return
+        erase = self._erases or pointer.erase
+        class_id = UNLABELLED if erase else self._host.tool_state.class_id
+        if class_id is None:
+            self._host.show_hint(self.hint())
+            return
+        document.begin_edit("erase" if erase else "brush")
+        self._class_id = class_id
+        self._painted = None
+        point = (pointer.x, pointer.y)
+        self._from = self._last
+        self._stroke(self._last if pointer.straight and self._last is not None else point, point)
+        self._move_cursor(pointer)
+
+    def move(self, pointer: Pointer) -> None:
+        if self.is_dragging and self._last is not None:
+            self._stroke(self._last, (pointer.x, pointer.y))
+        self._move_cursor(pointer)
+
+    def release(self, pointer: Pointer) -> None:
+        if self.is_dragging and self._last is not None:
+            if (pointer.x, pointer.y) != self._last:
+                self._stroke(self._last, (pointer.x, pointer.y))
+            self.end_drag()
+        self._move_cursor(pointer)
+
+    def leave(self) -> None:
+        self._position = None
+        self._host.update_guides()
+
+    def end_drag(self) -> None:
+        if self.is_dragging and self._host.document is not None:
+            self._class_id = None
+            self._host.document.commit_edit()
+
+    def cancel(self) -> None:
+        if self.is_dragging and self._host.document is not None:
+            self._class_id = None
+            self._last = self._from
+            self._host.document.abort_edit()
+
+    def reset(self) -> None:
+        super().reset()
+        self._last = self._from = None
+
+    def guide_rect(self) -> Rect:
+        if self._position is None:
+            return NO_GUIDES
+        ratio = self._host.pixel_ratio
+        x, y, radius = self._circle()
+        rect = around([QPointF(x, y)], max(radius + 4 * ratio, 4 * _CROSS_PX * ratio))
+        line = self._line()
+        return rect if line is None else rect.union(around(line, 3 * ratio))
+
+    def paint_guides(self, painter: QPainter) -> None:
+        if self._position is None:
+            return
+        ratio = self._host.pixel_ratio
+        x, y, radius = self._circle()
+        if radius >= 2 * ratio:
+            paint_circle(painter, QPointF(x, y), radius, ratio)
+        path = QPainterPath()
+        if radius < 2 * _CROSS_PX * ratio:
+            # Too small a circle to be found: cross hairs around it.
+            near = max(radius, 2 * ratio) + 2 * ratio
+            far = near + _CROSS_PX * ratio
+            for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+                path.moveTo(x + dx * near, y + dy * near)
+                path.lineTo(x + dx * far, y + dy * far)
+        line = self._line()
+        if line is not None:
+            path.moveTo(line[0])
+            path.lineTo(line[1])
+        if not path.isEmpty():
+            paint_two_tone(painter, path, ratio)
+
+    def _stroke(self, start: Point, end: Point) -> None:
+        document = self._host.document
+        assert document is not None
+        assert self._class_id is not None
+        diameter, shape = self._host.tool_state.diameter, document.image.shape[:2]
+        rect, mask = brush_segment(start, end, diameter, shape)
+        pieces = [(rect, mask)]
+        if self._painted == (start, diameter) and diameter >= _CRESCENT_DIAMETER_PX:
+            pieces = _strips(*_without(rect, mask, *brush_segment(start, start, diameter, shape)))
+        for piece, inside in pieces:
+            if not piece.is_empty:
+                document.paint(piece, inside, self._class_id)
+        self._last = end
+        self._painted = (end, diameter)
+
+    def _move_cursor(self, pointer: Pointer) -> None:
+        self._position = (pointer.x, pointer.y)
+        self._straight = pointer.straight
+        self._host.update_guides()
+
+    def _circle(self) -> tuple[float, float, float]:
+        """Centre and radius of the brush in device pixels."""
+        assert self._position is not None
+        viewport = self._host.viewport
+        x, y = viewport.to_device(*self._position)
+        return x, y, self._host.tool_state.diameter / 2 * viewport.scale
+
+    def _line(self) -> tuple[QPointF, QPointF] | None:
+        """The straight line that a click would draw now."""
+        if not self._straight or self.is_dragging or self._last is None or self._position is None:
+            return None
+        viewport = self._host.viewport
+        return to_device(viewport, self._last), to_device(viewport, self._position)
+
+
+def _without(rect: Rect, mask: BoolMask, disc_rect: Rect, disc: BoolMask) -> tuple[Rect, BoolMask]:
+    """``mask`` without the pixels of a disc that lies in its rectangle; ``mask`` itself is changed."""
+    inner = Rect(disc_rect.x - rect.x, disc_rect.y - rect.y, disc_rect.w, disc_rect.h)
+    mask[inner.slices] &= ~disc
+    return rect, mask
+
+
+def _strips(rect: Rect, mask: BoolMask) -> list[tuple[Rect, BoolMask]]:
+    """``mask`` cut into strips of rows, each as wide as it needs to be; empty ones are left out."""
+    height = -(-rect.h // _NUM_STRIPS)
+    strips = []
+    for top in range(0, rect.h, height or 1):
+        part = mask[top : top + height]
+        columns = np.flatnonzero(part.any(axis=0))
+        if len(columns):
+            left, right = int(columns[0]), int(columns[-1]) + 1
+            strips.append((Rect(rect.x + left, rect.y + top, right - left, len(part)), part[:, left:right]))
+    return strips

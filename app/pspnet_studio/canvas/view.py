@@ -1,0 +1,272 @@
+"""The canvas: an image view whose pointer events go to a tool."""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QFocusEvent, QHideEvent, QKeyEvent, QMouseEvent, QPainter, QWheelEvent
+from PySide6.QtWidgets import QWidget
+
+from pspnet_core.types import Rect
+from pspnet_studio.canvas.image_view import ImageView
+from pspnet_studio.canvas.tools.base import NO_GUIDES, Pointer, Tool
+from pspnet_studio.canvas.tools.brush import BrushTool
+from pspnet_studio.canvas.tools.polygon import PolygonTool
+from pspnet_studio.canvas.viewport import Viewport
+from pspnet_studio.messages import tr
+from pspnet_studio.model.document import Document
+from pspnet_studio.model.tool_state import ToolState
+
+_WHEEL_NOTCH = 120
+_CANCEL_KEYS = (Qt.Key.Key_Escape,)
+_FINISH_KEYS = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+_REMOVE_KEYS = (Qt.Key.Key_Backspace,)
+_TOOL_KEYS = (*_CANCEL_KEYS, *_FINISH_KEYS, *_REMOVE_KEYS)
+_HELD_KEYS = (Qt.Key.Key_Space, Qt.Key.Key_V)
+_TOOL_BUTTONS = (Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton)
+
+
+class CanvasView(ImageView):
+    """Shows one document and passes pointer events, in image pixels, to the current tool.
+
+    Keys while it has the focus: Space pans, V hides the overlay as long as it is held; Esc, Enter and Backspace
+    go to the tool while it has something under way. Everything else is left to the window.
+
+    Args:
+        tool_state: Tool, class, brush size, overlay; shared with the panels.
+        parent: As of any widget.
+
+    Signals:
+        cursor_moved: (x, y) of the image pixel under the pointer, or (None, None) off the image.
+        hint_changed: What can be done with the tool now; sent again when a press could not do anything.
+    """
+
+    cursor_moved = Signal(object, object)
+    hint_changed = Signal(str)
+
+    def __init__(self, tool_state: ToolState, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._tool_state = tool_state
+        self._tools: dict[str, Tool] = {
+            "brush": BrushTool(self),
+            "eraser": BrushTool(self, erases=True),
+            "polygon": PolygonTool(self),
+        }
+        self._tool = self._tools[tool_state.tool]
+        self._tool_button = Qt.MouseButton.NoButton
+        self._guides = NO_GUIDES
+        self._cursor_pixel: tuple[int, int] | None = None
+        self._overlay_is_held_off = False
+        self._wheel_rest = 0
+        tool_state.changed.connect(self._on_tool_changed)
+        tool_state.overlay_changed.connect(self._on_overlay_changed)
+        self.setAccessibleName(tr("Canvas"))
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMouseTracking(True)
+        self._on_overlay_changed()
+
+    @property
+    def tool_state(self) -> ToolState:
+        """Tool, class, brush size, overlay."""
+        return self._tool_state
+
+    def set_document(self, document: Document | None) -> None:
+        """Show another document, fitted into the view, or none; a stroke under way is kept in the old one."""
+        if document is self._document:
+            return
+        for tool in self._tools.values():
+            tool.reset()
+        super().set_document(document)
+        self._set_cursor_pixel(None)
+        self.show_hint("" if document is None else self._tool.hint())
+        self.update_cursor()
+
+    def cancel_tool(self) -> bool:
+        """Esc: abort what the tool is doing; False when there was nothing to abort."""
+        was_active = self._tool.is_active
+        self._tool.cancel()
+        return was_active
+
+    def finish_tool(self) -> bool:
+        """Enter: complete what the tool is doing; False when there was nothing."""
+        was_active = self._tool.is_active
+        self._tool.finish()
+        return was_active
+
+    def end_stroke(self) -> None:
+        """Close a stroke under way and keep it: call before an edit that does not come from the canvas."""
+        self._tool.end_drag()
+
+    def show_hint(self, text: str) -> None:
+        """Tell the person what can be done now."""
+        self.hint_changed.emit(text)
+
+    def update_guides(self) -> None:
+        """Repaint what the tool draws over the image."""
+        guides = NO_GUIDES if self._document is None else self._tool.guide_rect()
+        for rect in {self._guides, guides}:
+            self.update_device_rect(rect.intersect(self.viewport.view_rect))
+        self._guides = guides
+
+    def paint_guides(self, painter: QPainter) -> None:
+        """Draw over the image, in device pixels."""
+        if self._document is not None and not self.is_panning:
+            self._tool.paint_guides(painter)
+
+    def update_cursor(self) -> None:
+        """Show the pointer that fits to what a press would do now."""
+        if self._document is None or self.is_panning or self.is_space_down:
+            super().update_cursor()
+        else:
+            self.setCursor(Qt.CursorShape.BlankCursor if self._tool.hides_cursor else Qt.CursorShape.CrossCursor)
+
+    # --- slots
+
+    def _on_overlay_changed(self) -> None:
+        self._screen.set_opacity(self._tool_state.opacity if self._tool_state.overlay_visible else 0.0)
+        self.update()
+
+    def _on_tool_changed(self) -> None:
+        tool = self._tools[self._tool_state.tool]
+        if tool is not self._tool:
+            self._tool.end_drag()
+            self._tool.cancel()
+            self._tool.leave()
+            self._tool = tool
+            self.update_cursor()
+        if self._document is not None:
+            self.show_hint(self._tool.hint())
+        self.update_guides()
+
+    # --- inside
+
+    def _set_viewport(self, viewport: Viewport) -> None:
+        super()._set_viewport(viewport)
+        # All is repainted; only remember where the guides are then.
+        self._guides = NO_GUIDES if self._document is None else self._tool.guide_rect()
+
+    def _pointer(self, event: QMouseEvent) -> Pointer:
+        x, y = self.event_to_image(event.position())
+        button = self._tool_button if self._tool.is_dragging else event.button()
+        straight = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        return Pointer(x, y, button == Qt.MouseButton.RightButton, straight)
+
+    def _set_cursor_pixel(self, pixel: tuple[int, int] | None) -> None:
+        if pixel != self._cursor_pixel:
+            self._cursor_pixel = pixel
+            self.cursor_moved.emit(*(pixel or (None, None)))
+
+    def _track(self, pointer: Pointer) -> None:
+        x, y = math.floor(pointer.x), math.floor(pointer.y)
+        inside = not Rect(x, y, 1, 1).intersect(Rect(0, 0, self.viewport.image_w, self.viewport.image_h)).is_empty
+        self._set_cursor_pixel((x, y) if inside else None)
+
+    def _hold_overlay_off(self, is_held: bool) -> None:
+        if is_held and self._tool_state.overlay_visible:
+            self._overlay_is_held_off = True
+            self._tool_state.set_overlay_visible(False)
+        elif not is_held and self._overlay_is_held_off:
+            self._overlay_is_held_off = False
+            self._tool_state.set_overlay_visible(True)
+
+    def _let_go(self) -> None:
+        """Nothing that is held down will be heard of again: end it cleanly."""
+        self._tool.end_drag()
+        self._hold_overlay_off(False)
+        self.stop_panning()
+
+    # --- Qt
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
+            plain = not event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
+            is_tool_key = event.key() in _TOOL_KEYS and self._tool.is_active
+            if self._document is not None and plain and (event.key() in _HELD_KEYS or is_tool_key):
+                # Otherwise a shortcut of the window would take the key.
+                event.accept()
+                return True
+        return super().event(event)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if self._tool.is_dragging:
+            return
+        takes_tool = event.button() in _TOOL_BUTTONS and not self.is_space_down and not self.is_panning
+        if self._document is None or not takes_tool:
+            super().mousePressEvent(event)
+            return
+        self._tool_button = event.button()
+        self._tool.press(self._pointer(event))
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        takes_tool = event.button() in _TOOL_BUTTONS and not self.is_space_down and not self.is_panning
+        if self._document is None or not takes_tool or self._tool.is_dragging:
+            self.mousePressEvent(event)
+            return
+        self._tool_button = event.button()
+        self._tool.double_click(self._pointer(event))
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if self._document is None:
+            return
+        if self._tool.is_dragging and not event.buttons() & self._tool_button:
+            self._tool.end_drag()
+        if self.is_panning:
+            super().mouseMoveEvent(event)
+        pointer = self._pointer(event)
+        self._tool.move(pointer)
+        self._track(pointer)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if self.is_panning:
+            super().mouseReleaseEvent(event)
+        elif self._document is not None and event.button() == self._tool_button:
+            self._tool.release(self._pointer(event))
+            self._tool_button = Qt.MouseButton.NoButton
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        if self._document is None or not event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            super().wheelEvent(event)
+            return
+        self._wheel_rest += event.angleDelta().y()
+        steps = int(self._wheel_rest / _WHEEL_NOTCH)
+        self._wheel_rest -= steps * _WHEEL_NOTCH
+        if steps:
+            self._tool_state.grow_brush(steps)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        key = event.key()
+        if self._document is None:
+            super().keyPressEvent(event)
+        elif key == Qt.Key.Key_V and not event.modifiers():
+            if not event.isAutoRepeat():
+                self._hold_overlay_off(True)
+        elif key in _TOOL_KEYS and self._tool.is_active:
+            if key in _CANCEL_KEYS:
+                self._tool.cancel()
+            elif key in _FINISH_KEYS:
+                self._tool.finish()
+            else:
+                self._tool.remove_last()
+        else:
+            super().keyPressEvent(event)
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_V:
+            if not event.isAutoRepeat():
+                self._hold_overlay_off(False)
+        else:
+            super().keyReleaseEvent(event)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        self._tool.leave()
+        self._set_cursor_pixel(None)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        super().focusOutEvent(event)
+        self._let_go()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        self._let_go()

@@ -1,0 +1,465 @@
+"""Painting on the canvas with mouse and keys."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QMouseEvent
+from PySide6.QtWidgets import QApplication, QLineEdit, QMainWindow, QVBoxLayout, QWidget
+
+from pspnet_core.classes import ClassSet
+from pspnet_core.imaging.planes import PlaneStore
+from pspnet_core.imaging.strokes import brush_segment
+from pspnet_core.types import UNLABELLED, Provenance
+from pspnet_studio.canvas.view import CanvasView
+from pspnet_studio.model.document import Document
+from pspnet_studio.model.tool_state import ToolState
+
+LEFT, RIGHT, MIDDLE = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton, Qt.MouseButton.MiddleButton
+NONE = Qt.MouseButton.NoButton
+PLAIN, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
+
+
+class ScaledView(CanvasView):
+    """A canvas on a screen of any pixel ratio."""
+
+    ratio = 1.0
+
+    def devicePixelRatioF(self):
+        return self.ratio
+
+
+class Hand:
+    """A person at the canvas: image points in, Qt events out."""
+
+    def __init__(self, view):
+        self.view = view
+        self.held = NONE
+
+    def _mouse(self, kind, x, y, button, modifiers=PLAIN):
+        at = self.view.event_position(x, y)
+        event = QMouseEvent(kind, at, self.view.mapToGlobal(at), button, self.held, modifiers)
+        QApplication.sendEvent(self.view, event)
+
+    def press(self, x, y, button=LEFT, modifiers=PLAIN):
+        self.held = button
+        self._mouse(QEvent.Type.MouseButtonPress, x, y, button, modifiers)
+
+    def move(self, x, y, modifiers=PLAIN):
+        self._mouse(QEvent.Type.MouseMove, x, y, NONE, modifiers)
+
+    def release(self, x, y, modifiers=PLAIN):
+        button, self.held = self.held, NONE
+        self._mouse(QEvent.Type.MouseButtonRelease, x, y, button, modifiers)
+
+    def click(self, x, y, button=LEFT, modifiers=PLAIN):
+        self.press(x, y, button, modifiers)
+        self.release(x, y, modifiers)
+
+    def double_click(self, x, y):
+        self.click(x, y)
+        self.held = LEFT
+        self._mouse(QEvent.Type.MouseButtonDblClick, x, y, LEFT)
+        self.release(x, y)
+
+    def stroke(self, *points, button=LEFT):
+        self.press(*points[0], button)
+        for point in points[1:]:
+            self.move(*point)
+        self.release(*points[-1])
+
+    def key_down(self, key, repeats=0):
+        for index in range(repeats + 1):
+            self._key(QEvent.Type.KeyPress, key, index > 0)
+            if index < repeats:
+                self._key(QEvent.Type.KeyRelease, key, True)
+
+    def key_up(self, key):
+        self._key(QEvent.Type.KeyRelease, key, False)
+
+    def key(self, key):
+        self.key_down(key)
+        self.key_up(key)
+
+    def _key(self, kind, key, is_repeat):
+        text = {Qt.Key.Key_V: "v", Qt.Key.Key_Space: " "}.get(key, "")
+        QApplication.sendEvent(self.view, QKeyEvent(kind, key, PLAIN, text, is_repeat))
+
+
+def make_document(width=120, height=90):
+    image = np.zeros((height, width, 3), np.uint8)
+    return Document("a.png", image, PlaneStore(width, height, UNLABELLED), PlaneStore(width, height, 0))
+
+
+@pytest.fixture
+def view(qtbot):
+    view = ScaledView(ToolState())
+    qtbot.addWidget(view)
+    view.resize(360, 270)
+    view.set_classes(ClassSet().add("a").add("b"))
+    view.tool_state.set_class_id(1)
+    view.tool_state.set_diameter(7)
+    view.show()
+    view.set_document(make_document())
+    view.set_zoom(2.0)
+    return view
+
+
+@pytest.fixture
+def hand(view):
+    return Hand(view)
+
+
+def classes(view):
+    return view.document.class_plane.to_array()
+
+
+def capsules(points, diameter, shape):
+    """The union of the capsules between consecutive points."""
+    out = np.zeros(shape, np.bool_)
+    for p0, p1 in itertools.pairwise([points[0], *points]):
+        rect, mask = brush_segment(p0, p1, diameter, shape)
+        out[rect.slices] |= mask
+    return out
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1.5, 2.0])
+@pytest.mark.parametrize("zoom", [1.0, 2.0, 3.7, 8.0])
+def test_a_brush_of_one_pixel_paints_exactly_the_pixel_under_the_pointer(view, hand, zoom, ratio):
+    view.ratio = ratio
+    view.resize(361, 271)
+    view.set_zoom(zoom)
+    view.tool_state.set_diameter(1)
+    area = view.visible_rect()
+    wanted = {(area.x + 2, area.y + 3), (area.right - 3, area.y + 2), (area.x + area.w // 2, area.y + area.h // 2)}
+    for x, y in wanted:
+        hand.click(x + 0.5, y + 0.5)
+    rows, columns = np.nonzero(classes(view) == 1)
+    assert set(zip(columns.tolist(), rows.tolist(), strict=True)) == wanted
+
+
+def test_a_fast_stroke_has_no_gaps_and_is_one_step(view, hand):
+    points = [(20.5, 20.5), (90.5, 30.5), (30.5, 70.5)]
+    hand.stroke(*points)
+    expected = capsules(points, 7, (90, 120))
+    assert np.array_equal(classes(view) == 1, expected)
+    provenance = view.document.provenance_plane.to_array()
+    assert np.array_equal(provenance == Provenance.PAINTED, expected)
+    view.document.undo()
+    assert (classes(view) == UNLABELLED).all()
+    assert not view.document.history.can_undo
+    view.document.redo()
+    assert np.array_equal(classes(view) == 1, expected)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.integers(-40, 159), st.integers(-40, 129)), min_size=2, max_size=6),
+    st.sampled_from([1, 2, 5, 60, 256, 300, 517]),
+)
+def test_any_stroke_is_the_union_of_its_capsules_and_undo_restores(view, hand, points, diameter):
+    view.tool_state.set_diameter(diameter)
+    before = classes(view)
+    points = [(x + 0.5, y + 0.5) for x, y in points]
+    hand.stroke(*points)
+    assert np.array_equal(classes(view) == 1, capsules(points, diameter, (90, 120)))
+    if view.document.history.can_undo:
+        view.document.undo()
+    assert np.array_equal(classes(view), before)
+
+
+def test_a_large_brush_paints_the_same_as_a_small_one_would(qtbot):
+    view = ScaledView(ToolState())
+    qtbot.addWidget(view)
+    view.resize(400, 400)
+    view.show()
+    view.tool_state.set_class_id(3)
+    view.tool_state.set_diameter(400)
+    view.set_document(make_document(1500, 1400))
+    view.set_zoom(0.25)
+    points = [(400.0, 400.0), (420.0, 404.0), (800.0, 900.0), (790.0, 800.0)]
+    reported = []
+    view.document.region_changed.connect(reported.append)
+    Hand(view).stroke(*points)
+    expected = capsules(points, 400, (1400, 1500))
+    assert np.array_equal(classes(view) == 3, expected)
+    covered = np.zeros_like(expected)
+    for rect in reported:
+        covered[rect.slices] = True
+    assert not (expected & ~covered).any()
+    # Going on by 20 px redraws a crescent, not the whole disc.
+    first = 400 * 400
+    second = sum(r.w * r.h for r in reported[1:]) - sum(r.w * r.h for r in reported[-8:])
+    assert second < 0.7 * first
+
+
+def test_the_right_button_and_the_eraser_erase_by_hand(view, hand):
+    hand.stroke((20, 20), (60, 20))
+    hand.stroke((40, 20), (60, 20), button=RIGHT)
+    erased = capsules([(40, 20), (60, 20)], 7, (90, 120))
+    assert (classes(view)[erased] == UNLABELLED).all()
+    assert (view.document.provenance_plane.to_array()[erased] == Provenance.ERASED).all()
+    assert (classes(view) == 1).any()
+    view.tool_state.set_tool("eraser")
+    view.tool_state.set_class_id(None)
+    hand.stroke((0, 20), (60, 20))
+    assert (classes(view) == UNLABELLED).all()
+
+
+def test_shift_click_draws_a_straight_line_from_the_last_point(view, hand):
+    hand.click(20.5, 20.5)
+    hand.click(80.5, 60.5, modifiers=SHIFT)
+    expected = capsules([(20.5, 20.5), (80.5, 60.5)], 7, (90, 120))
+    assert np.array_equal(classes(view) == 1, expected)
+    view.document.undo()
+    assert (classes(view) == 1).sum() == capsules([(20.5, 20.5)], 7, (90, 120)).sum()
+    view.set_document(make_document())
+    hand.click(80.5, 60.5, modifiers=SHIFT)
+    assert np.array_equal(classes(view) == 1, capsules([(80.5, 60.5)], 7, (90, 120)))
+
+
+def test_escape_aborts_the_stroke(view, hand):
+    hand.stroke((20, 20), (40, 20))
+    before = classes(view)
+    hand.press(50, 50)
+    hand.move(70, 50)
+    assert not np.array_equal(classes(view), before)
+    hand.key(Qt.Key.Key_Escape)
+    hand.move(80, 60)
+    hand.release(80, 60)
+    assert np.array_equal(classes(view), before)
+    assert not view.document.is_editing
+    hand.press(50, 50)
+    assert view.cancel_tool()
+    assert not view.cancel_tool()
+    hand.release(50, 50)
+    assert np.array_equal(classes(view), before)
+
+
+@pytest.mark.parametrize("event", ["focus", "hide", "switch", "none", "tool", "lost release", "end_stroke"])
+def test_a_stroke_that_is_interrupted_is_kept_and_no_transaction_stays_open(view, hand, qtbot, event):
+    document = view.document
+    view.activateWindow()
+    view.setFocus()
+    qtbot.waitUntil(view.hasFocus)
+    hand.press(30.5, 30.5)
+    hand.move(60.5, 30.5)
+    if event == "focus":
+        view.clearFocus()
+    elif event == "hide":
+        view.hide()
+    elif event == "switch":
+        view.set_document(make_document())
+    elif event == "none":
+        view.set_document(None)
+    elif event == "tool":
+        view.tool_state.set_tool("polygon")
+    elif event == "lost release":
+        hand.held = NONE
+        hand.move(90, 60)
+    else:
+        view.end_stroke()
+    assert not document.is_editing
+    assert document.history.can_undo
+    hand.held = LEFT
+    hand.move(100, 80)
+    hand.release(100, 80)
+    expected = capsules([(30.5, 30.5), (60.5, 30.5)], 7, (90, 120))
+    assert np.array_equal(document.class_plane.to_array() == 1, expected)
+
+
+def test_without_a_class_painting_hints_and_does_nothing(view, hand):
+    view.tool_state.set_class_id(None)
+    hints = []
+    view.hint_changed.connect(hints.append)
+    for tool in ("brush", "polygon"):
+        view.tool_state.set_tool(tool)
+        hints.clear()
+        hand.stroke((20, 20), (60, 60))
+        assert hints
+        assert "class" in hints[-1]
+    assert (classes(view) == UNLABELLED).all()
+    assert not view.document.is_editing
+    assert not view.document.history.can_undo
+
+
+def test_only_the_button_that_started_a_stroke_ends_it(view, hand):
+    hand.press(20.5, 20.5)
+    hand._mouse(QEvent.Type.MouseButtonPress, 20.5, 20.5, RIGHT)
+    hand._mouse(QEvent.Type.MouseButtonRelease, 20.5, 20.5, RIGHT)
+    assert view.document.is_editing
+    hand._mouse(QEvent.Type.MouseButtonPress, 20.5, 20.5, MIDDLE)
+    assert not view.is_panning
+    hand.release(40.5, 20.5)
+    assert np.array_equal(classes(view) == 1, capsules([(20.5, 20.5), (40.5, 20.5)], 7, (90, 120)))
+
+
+def test_a_polygon_is_filled_by_double_click_enter_or_its_first_corner(view, hand):
+    view.tool_state.set_tool("polygon")
+    square = [(20, 20), (60, 20), (60, 50), (20, 50)]
+    expected = np.zeros((90, 120), np.bool_)
+    expected[20:50, 20:60] = True
+    ways = {
+        "double": lambda: hand.double_click(*square[-1]),
+        "enter": lambda: (hand.click(*square[-1]), hand.key(Qt.Key.Key_Return)),
+        "finish": lambda: (hand.click(*square[-1]), view.finish_tool()),
+        "first": lambda: (hand.click(*square[-1]), hand.click(21, 21)),
+    }
+    for close in ways.values():
+        for corner in square[:-1]:
+            hand.click(*corner)
+        hand.move(30, 40)
+        assert (classes(view) == UNLABELLED).all()
+        close()
+        assert np.array_equal(classes(view) == 1, expected)
+        view.document.undo()
+        assert not view.document.history.can_undo
+        assert not view.cancel_tool()
+
+
+def test_backspace_takes_back_a_corner_and_escape_all(view, hand):
+    view.tool_state.set_tool("polygon")
+    for corner in [(20, 20), (60, 20), (100, 80), (60, 50)]:
+        hand.click(*corner)
+    hand.key(Qt.Key.Key_Backspace)
+    hand.key(Qt.Key.Key_Backspace)
+    hints = []
+    view.hint_changed.connect(hints.append)
+    hand.key(Qt.Key.Key_Return)
+    assert "three" in hints[-1]
+    assert (classes(view) == UNLABELLED).all()
+    hand.click(60, 50)
+    hand.key(Qt.Key.Key_Return)
+    assert (classes(view)[25:40, 50:59] == 1).all()
+    assert (classes(view)[60:, :] == UNLABELLED).all()
+    for corner in [(70, 20), (110, 20), (110, 80)]:
+        hand.click(*corner)
+    hand.key(Qt.Key.Key_Escape)
+    hand.key(Qt.Key.Key_Return)
+    assert (classes(view)[:, 70:] == UNLABELLED).all()
+
+
+def test_middle_button_and_space_pan_without_painting(view, hand):
+    view.set_zoom(8.0)
+    for button in (MIDDLE, LEFT):
+        if button == LEFT:
+            hand.key_down(Qt.Key.Key_Space, repeats=2)
+        start = view.viewport
+        hand.press(60, 45, button)
+        at = view.event_position(60, 45) + QPointF(17, -9)
+        QApplication.sendEvent(view, QMouseEvent(QEvent.Type.MouseMove, at, view.mapToGlobal(at), NONE, button, PLAIN))
+        assert (view.viewport.offset_x, view.viewport.offset_y) == (start.offset_x + 17, start.offset_y - 9)
+        hand.release(60, 45)
+        assert not view.is_panning
+    hand.key_up(Qt.Key.Key_Space)
+    assert (classes(view) == UNLABELLED).all()
+    hand.click(60, 45)
+    assert (classes(view) == 1).any()
+
+
+def test_the_overlay_is_hidden_as_long_as_v_is_held(view, hand):
+    state = view.tool_state
+    hand.key_down(Qt.Key.Key_V, repeats=3)
+    assert not state.overlay_visible
+    hand.key_up(Qt.Key.Key_V)
+    assert state.overlay_visible
+    state.set_overlay_visible(False)
+    hand.key(Qt.Key.Key_V)
+    assert not state.overlay_visible
+    state.set_overlay_visible(True)
+    view.activateWindow()
+    view.setFocus()
+    hand.key_down(Qt.Key.Key_V)
+    view.clearFocus()
+    assert state.overlay_visible
+
+
+def test_keys_of_the_canvas_win_over_the_window_only_while_they_are_wanted(qtbot):
+    window = QMainWindow()
+    qtbot.addWidget(window)
+    view = CanvasView(ToolState())
+    other = QLineEdit()
+    body = QWidget()
+    layout = QVBoxLayout(body)
+    layout.addWidget(view)
+    layout.addWidget(other)
+    window.setCentralWidget(body)
+    action = QAction(window)
+    action.setShortcut(QKeySequence(Qt.Key.Key_Return))
+    window.addAction(action)
+    triggered = []
+    action.triggered.connect(lambda: triggered.append(1))
+    view.tool_state.set_class_id(0)
+    view.tool_state.set_tool("polygon")
+    window.resize(400, 400)
+    window.show()
+    window.activateWindow()
+    view.set_document(make_document())
+    view.setFocus()
+    qtbot.waitUntil(view.hasFocus)
+    hand = Hand(view)
+    for corner in [(20, 20), (60, 20), (60, 50)]:
+        hand.click(*corner)
+    qtbot.keyClick(view, Qt.Key.Key_Return)
+    assert (classes(view) == 0).any()
+    assert not triggered
+    qtbot.keyClick(view, Qt.Key.Key_Return)
+    assert triggered
+
+
+def test_the_pixel_under_the_pointer_is_reported_once(view, hand):
+    seen = []
+    view.cursor_moved.connect(lambda x, y: seen.append((x, y)))
+    hand.move(10.2, 20.2)
+    hand.move(10.7, 20.7)
+    hand.move(11.2, 20.7)
+    hand.move(-5, 20)
+    hand.move(-6, 20)
+    hand.move(119.5, 89.5)
+    QApplication.sendEvent(view, QEvent(QEvent.Type.Leave))
+    assert seen == [(10, 20), (11, 20), (None, None), (119, 89), (None, None)]
+
+
+def test_the_brush_circle_is_seen_on_black_and_on_white_and_goes_with_the_pointer(view, hand):
+    view.tool_state.set_diameter(40)
+    view.tool_state.set_opacity(0.0)
+    shades = {}
+    for value in (0, 255):
+        document = make_document()
+        document.image[:] = value
+        view.set_document(document)
+        view.set_zoom(2.0)
+        hand.move(60.25, 45.25)
+        grabbed = view.grab().toImage()
+        at = view.image_to_widget(60.25 + 20, 45.25)
+        shades[value] = [grabbed.pixelColor(int(at.x()) + d, int(at.y())).lightness() for d in range(-4, 5)]
+        hand.move(20.25, 45.25)
+        clean = view.grab().toImage()
+        assert all(clean.pixelColor(int(at.x()) + d, int(at.y())).lightness() == value for d in range(-4, 5))
+    assert max(shades[0]) > 160
+    assert min(shades[255]) < 190
+
+
+def test_the_hint_tells_what_the_tool_can_do(view):
+    hints = []
+    view.hint_changed.connect(hints.append)
+    view.tool_state.set_tool("polygon")
+    view.tool_state.set_tool("eraser")
+    view.set_document(None)
+    assert "polygon" in hints[0]
+    assert "erase" in hints[1]
+    assert hints[-1] == ""
+
+
+def test_a_canvas_without_a_document_ignores_everything(view, hand):
+    view.set_document(None)
+    hand.stroke((10, 10), (50, 50))
+    hand.key(Qt.Key.Key_Escape)
+    hand.key(Qt.Key.Key_V)
+    view.finish_tool()
+    view.zoom_in()
+    view.fit()
+    assert view.tool_state.overlay_visible
