@@ -40,8 +40,8 @@ class Preprocessing:
     def __call__(self, images: RgbImage | Sequence[RgbImage]) -> Tensor:
         """One (H, W, 3) uint8 RGB image, or several of one size, as (N, 3, H, W) float32 in channels_last layout."""
         batch = np.stack(images) if not isinstance(images, np.ndarray) else images[None]
-        x = torch.from_numpy(np.ascontiguousarray(batch)).float()  # (N, H, W, 3)
-        return ((x - torch.tensor(self.mean)) / torch.tensor(self.std)).permute(0, 3, 1, 2)
+        x = torch.from_numpy(batch.astype(np.float32))  # (N, H, W, 3)
+        return x.sub_(torch.tensor(self.mean)).div_(torch.tensor(self.std)).permute(0, 3, 1, 2)
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary."""

@@ -86,7 +86,7 @@ class ConvNormReLU(nn.Sequential):
         ]
         if norm:
             layers.append(nn.GroupNorm(channels // _GROUP_CHANNELS, channels))
-        super().__init__(*layers, nn.ReLU())
+        super().__init__(*layers, nn.ReLU(inplace=True))
 
 
 class PyramidPooling(nn.Module):

@@ -92,8 +92,8 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C_in, h, w) -> (N, C_out, h / stride, w / stride)."""
-        y = x if self.expand is None else F.relu6(self.expand(x))
-        y = self.project(F.relu6(self.depthwise(y)))
+        y = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
+        y = self.project(F.relu6(self.depthwise(y), inplace=True))
         out: Tensor = x + y if self.has_shortcut else y
         return out
 
@@ -155,7 +155,7 @@ class EfficientNetLite(nn.Module):
         """Features of (N, 3, H, W) normalised RGB; H and W multiples of 32."""
         height, width = x.shape[-2:]
         assert (height % self.input_multiple, width % self.input_multiple) == (0, 0), x.shape
-        x = F.relu6(self.stem(F.pad(x, STRIDE2_PADDING[3])))  # (N, stem, H/2, W/2)
+        x = F.relu6(self.stem(F.pad(x, STRIDE2_PADDING[3])), inplace=True)  # (N, stem, H/2, W/2)
         low = self.stages[1](self.stages[0](x))
         middle = low
         for stage in self.stages[2:5]:

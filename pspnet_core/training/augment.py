@@ -1,0 +1,79 @@
+"""A random crop of a labelled image: scaled, rotated, mirrored, with other light."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pspnet_core.imaging.cv import cv2
+from pspnet_core.training.config import Recipe
+from pspnet_core.types import UNLABELLED, ClassMap, RgbImage
+
+_MEAN_RGB = (127, 127, 127)
+
+
+def random_crop(
+    image: RgbImage, class_map: ClassMap, anchor: tuple[int, int], size: int, recipe: Recipe, rng: np.random.Generator
+) -> tuple[RgbImage, ClassMap]:
+    """One augmented crop that shows ``anchor``.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        class_map: (H, W) uint8.
+        anchor: (row, column) of a pixel.
+        size: Side S of the crop.
+        recipe: Strength of scaling and rotation.
+        rng: Source of randomness.
+
+    Returns:
+        New arrays, (S, S, 3) uint8 and (S, S) uint8; grey and 255 outside the image.
+    """
+    matrix = _matrix(class_map.shape, anchor, size, recipe, rng)
+    area = cv2.WARP_INVERSE_MAP
+    crop = cv2.warpAffine(
+        image,
+        matrix,
+        (size, size),
+        flags=cv2.INTER_LINEAR | area,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=_MEAN_RGB,
+    )
+    labels = cv2.warpAffine(
+        class_map,
+        matrix,
+        (size, size),
+        flags=cv2.INTER_NEAREST | area,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=UNLABELLED,
+    )
+    return change_light(np.asarray(crop, np.uint8), rng), np.asarray(labels, np.uint8)
+
+
+def _matrix(
+    shape: tuple[int, ...], anchor: tuple[int, int], size: int, recipe: Recipe, rng: np.random.Generator
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """(2, 3) float64: from crop pixels (x, y) to image pixels."""
+    scale = 2.0 ** -rng.uniform(-recipe.scale_octaves, recipe.scale_octaves)  # image pixels per crop pixel
+    angle = np.deg2rad(rng.uniform(-recipe.rotation_deg, recipe.rotation_deg))
+    mirror = -1.0 if rng.random() < 0.5 else 1.0
+    turn = scale * np.array([[np.cos(angle) * mirror, -np.sin(angle)], [np.sin(angle) * mirror, np.cos(angle)]])
+    # The anchor lies anywhere in the crop, but the crop leaves the image as little as possible.
+    half = size * scale / 2
+    centre = []
+    for position, length in zip((anchor[1], anchor[0]), (shape[1], shape[0]), strict=True):
+        wanted = position + rng.uniform(-0.9, 0.9) * half * 0.9
+        inside = np.clip(wanted, half, length - half) if length > 2 * half else length / 2 + (wanted - position) / 4
+        centre.append(float(np.clip(inside, position - 0.9 * half, position + 0.9 * half)))
+    middle = np.array([(size - 1) / 2, (size - 1) / 2])
+    return np.column_stack([turn, np.array(centre) - turn @ middle])
+
+
+def change_light(image: RgbImage, rng: np.random.Generator) -> RgbImage:
+    """Random brightness, contrast, gamma and colour cast: one lookup table per channel. A new array."""
+    levels = np.arange(256) / 255
+    gamma, contrast, brightness = 2.0 ** rng.uniform(-0.4, 0.4), rng.uniform(0.75, 1.3), rng.uniform(-0.1, 0.1)
+    curve = (levels**gamma - 0.5) * contrast + 0.5 + brightness
+    table = curve[:, None] * rng.uniform(0.92, 1.08, 3)
+    lut = (np.clip(table, 0, 1) * 255).round().astype(np.uint8)[None]  # (1, 256, 3)
+    return np.asarray(cv2.LUT(image, lut), np.uint8)

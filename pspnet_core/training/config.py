@@ -1,0 +1,108 @@
+"""What a training run is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pspnet_core.classes import ClassSet
+from pspnet_core.models.checkpoint import Checkpoint
+from pspnet_core.models.pspnet import PSPNetConfig
+from pspnet_core.training.data import CACHE_BYTES, LabelledImage
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to learn. The defaults are for minutes on a CPU with tens of images.
+
+    Attributes:
+        batch_size: Crops per step.
+        crop_px: Side of a crop, a multiple of 32; smaller where all images are.
+        scale_octaves: Crops are scaled by 2^u, u uniform in plus or minus this.
+        rotation_deg: Crops are rotated by up to plus or minus this.
+        frozen_stages: Stages of the backbone that stay as they are.
+        backbone_lr: Peak learning rate of the backbone.
+        head_lr: Peak learning rate of everything else.
+        weight_decay: Of weights; biases and norms have none.
+        warmup_steps: Steps of linear warm-up.
+        poly_power: The learning rate falls as (1 - progress)^power.
+        aux_weight: Of the auxiliary loss.
+        clip_norm: Largest norm of a step's gradient.
+        ema_share: Window of the moving average of the weights, as a share of the steps so far.
+    """
+
+    batch_size: int = 4
+    crop_px: int = 384
+    scale_octaves: float = 1.0
+    rotation_deg: float = 10.0
+    frozen_stages: int = 2
+    backbone_lr: float = 2e-4
+    head_lr: float = 2e-3
+    weight_decay: float = 1e-2
+    warmup_steps: int = 20
+    poly_power: float = 0.9
+    aux_weight: float = 0.4
+    clip_norm: float = 5.0
+    ema_share: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """One training run.
+
+    Attributes:
+        train: Images to learn from.
+        holdout: Images to measure on, never learnt from; may be empty.
+        classes: Channel i of the network stands for the i-th class.
+        model: Shape of the network; ``studio_fast`` when not given.
+        init: ``imagenet`` backbone, ``none`` (random), or a checkpoint of the same shape, whose classifier rows are
+            taken over for classes of equal id and name.
+        seconds: Wall time for everything, from the first to the last event. Either this or ``steps``.
+        steps: Number of steps; the result then depends on nothing but data, recipe and seed.
+        seed: Of weights, crops and dropout.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        num_threads: Torch threads of the calling thread; None leaves them as they are.
+        cache_bytes: Memory for decoded images.
+        recipe: How to learn.
+        origin: Kept in the checkpoint, plain JSON values.
+
+    Raises:
+        ValueError: Neither or both of seconds and steps, no classes, or classes that do not fit the model.
+    """
+
+    train: Sequence[LabelledImage]
+    classes: ClassSet
+    holdout: Sequence[LabelledImage] = ()
+    model: PSPNetConfig | None = None
+    init: Literal["imagenet", "none"] | Checkpoint = "imagenet"
+    seconds: float | None = None
+    steps: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    num_threads: int | None = None
+    cache_bytes: int = CACHE_BYTES
+    recipe: Recipe = field(default_factory=Recipe)
+    origin: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.seconds is None) == (self.steps is None):
+            raise ValueError("give either seconds or steps")
+        if (self.seconds is not None and self.seconds <= 0) or (self.steps is not None and self.steps < 1):
+            raise ValueError(f"the length must be positive, found seconds={self.seconds}, steps={self.steps}")
+        if not len(self.classes):
+            raise ValueError("there must be at least one class")
+        if self.model is not None and self.model.num_classes != len(self.classes):
+            raise ValueError(f"{len(self.classes)} classes for a network with {self.model.num_classes} channels")
+        if isinstance(self.init, str) and self.init not in ("imagenet", "none"):
+            raise ValueError(f"init must be imagenet, none or a checkpoint, found {self.init!r}")
+
+    @property
+    def network(self) -> PSPNetConfig:
+        """The shape of the network: :attr:`model`, that of the initial checkpoint, or the default."""
+        if self.model is not None:
+            return self.model
+        if isinstance(self.init, Checkpoint):
+            data = self.init.config.to_json() | {"num_classes": len(self.classes)}
+            return PSPNetConfig.from_json(data)
+        return PSPNetConfig.studio_fast(len(self.classes))

@@ -1,0 +1,99 @@
+"""Labelled images, checked and kept in memory within a budget. Needs no torch."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pspnet_core.classes import ClassSet
+from pspnet_core.errors import PspnetError, TrainingError
+from pspnet_core.types import UNLABELLED, ClassMap, RgbImage
+
+CACHE_BYTES = 768 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImage:
+    """An image with a class map, which may be partial (255 = unlabelled).
+
+    Attributes:
+        key: Names it in messages.
+        load: Reads (H, W, 3) uint8 RGB and (H, W) uint8 class ids; the caller does not change them.
+        width: W.
+        height: H.
+    """
+
+    key: str
+    load: Callable[[], tuple[RgbImage, ClassMap]]
+    width: int
+    height: int
+
+
+class LabelledCache:
+    """Loads labelled images, checks them, and keeps the most recently used ones.
+
+    Args:
+        classes: The ids that class maps may hold, beside 255.
+        budget_bytes: Of pixels kept.
+    """
+
+    def __init__(self, classes: ClassSet, budget_bytes: int = CACHE_BYTES) -> None:
+        self.classes = classes
+        self.classes = classes
+        self._budget = budget_bytes
+        self._kept: OrderedDict[LabelledImage, tuple[RgbImage, ClassMap]] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, item: LabelledImage) -> tuple[RgbImage, ClassMap]:
+        """Image and class map of ``item``.
+
+        Raises:
+            TrainingError: It could not be read, its parts differ in size, or its class map holds unknown ids.
+        """
+        if item in self._kept:
+            self._kept.move_to_end(item)
+            return self._kept[item]
+        pair = self._load(item)
+        self._kept[item] = pair
+        self._bytes += _size(pair)
+        while self._bytes > self._budget and len(self._kept) > 1:
+            _, oldest = self._kept.popitem(last=False)
+            self._bytes -= _size(oldest)
+        return pair
+
+    def _load(self, item: LabelledImage) -> tuple[RgbImage, ClassMap]:
+        try:
+            image, class_map = item.load()
+        except (PspnetError, OSError) as error:
+            raise unreadable(item.key, error) from error
+        if image.shape[:2] != class_map.shape:
+            raise TrainingError(
+                f"The class map of {item.key} does not fit its image.",
+                f"Class map (height, width) {class_map.shape}, image {image.shape[:2]}.",
+                "Repair or remove one of them, then train again.",
+            )
+        present = np.flatnonzero(np.bincount(class_map.reshape(-1), minlength=256))
+        unknown = sorted(set(present.tolist()) - set(self.classes.indices) - {UNLABELLED})
+        if unknown:
+            raise TrainingError(
+                f"The class map of {item.key} holds ids that no class has: {unknown}.",
+                f"Known ids: {list(self.classes.indices)}; 255 means unlabelled.",
+                "Add these classes, or correct the class map.",
+            )
+        return image, class_map
+
+
+def unreadable(key: str, error: Exception) -> TrainingError:
+    """The error that names the image which ``error`` is about."""
+    return TrainingError(
+        f"{key} could not be read.",
+        str(error) or type(error).__name__,
+        "Repair or remove this image, then train again.",
+    )
+
+
+def _size(pair: tuple[RgbImage, ClassMap]) -> int:
+    return pair[0].nbytes + pair[1].nbytes

@@ -1,0 +1,141 @@
+"""What training reports while it runs: small, frozen, and a line of JSON each. Needs no torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pspnet_core.models.checkpoint import Checkpoint
+    from pspnet_core.training.versions import Version
+
+
+class FinishEarly(Exception):  # noqa: N818 - a request, not an error
+    """Thrown into a running generator (``gen.throw(FinishEarly())``): stop now and keep what was learned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Sign of life of the current phase.
+
+    Attributes:
+        name: ``read``, ``train``, ``evaluate`` or ``compare``.
+        fraction: Done share of the phase, 0 to 1.
+    """
+
+    name: str
+    fraction: float
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary."""
+        return {"event": "phase", "name": self.name, "fraction": round(self.fraction, 4)}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the optimiser.
+
+    Attributes:
+        step: Steps done.
+        num_steps: Steps in all; with a time budget an estimate from the speed so far.
+        loss: Of the main output in this step.
+        elapsed_s: Since the start.
+        eta_s: Until the end.
+    """
+
+    step: int
+    num_steps: int
+    loss: float
+    elapsed_s: float
+    eta_s: float
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary."""
+        return {
+            "event": "step",
+            "step": self.step,
+            "num_steps": self.num_steps,
+            "loss": round(self.loss, 5),
+            "elapsed_s": round(self.elapsed_s, 2),
+            "eta_s": round(self.eta_s, 2),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """Scores on held-out pixels.
+
+    Attributes:
+        step: Steps done.
+        mean_iou: 0 to 1; NaN when no held-out pixel is labelled.
+        iou: Class id -> IoU of the classes that occur.
+    """
+
+    step: int
+    mean_iou: float
+    iou: dict[int, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary."""
+        return {
+            "event": "evaluated",
+            "step": self.step,
+            "mean_iou": rounded(self.mean_iou),
+            "iou": {str(i): rounded(v) for i, v in self.iou.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The last event of ``fit``.
+
+    Attributes:
+        checkpoint: The result, its model in evaluation mode.
+        metrics: As in the checkpoint: steps, seconds, and the held-out scores where there are any.
+    """
+
+    checkpoint: Checkpoint
+    metrics: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary without the weights."""
+        return {"event": "finished", "checkpoint": self.checkpoint.id, "metrics": self.metrics}
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The last event of ``finetune``.
+
+    Attributes:
+        version: The new version, kept whether adopted or not.
+        adopted: Whether it is the current version now.
+        mean_iou: Of the new version on held-out pixels; None without evidence.
+        old_mean_iou: Of the version that was current, on the same pixels and the same classes; None without one.
+        reason: In words, for people.
+    """
+
+    version: Version
+    adopted: bool
+    mean_iou: float | None
+    old_mean_iou: float | None
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary."""
+        return {
+            "event": "decided",
+            "version": self.version.number,
+            "adopted": self.adopted,
+            "mean_iou": rounded(self.mean_iou),
+            "old_mean_iou": rounded(self.old_mean_iou),
+            "reason": self.reason,
+        }
+
+
+TrainEvent = Phase | Step | Evaluated | Finished
+
+
+def rounded(value: float | None) -> float | None:
+    """Four digits; None for None and NaN, which JSON does not know."""
+    return None if value is None or math.isnan(value) else round(value, 4)

@@ -1,0 +1,162 @@
+"""The network while it learns: optimiser, gradient accumulation, moving average of the weights."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pspnet_core.devices import Numerics
+from pspnet_core.errors import TrainingError
+from pspnet_core.models.checkpoint import Checkpoint, Preprocessing
+from pspnet_core.models.pspnet import PSPNet
+from pspnet_core.training.config import Recipe, TrainConfig
+from pspnet_core.training.losses import num_labelled, summed_cross_entropy
+from pspnet_core.training.optimizer import AdamW, ParameterGroup
+from pspnet_core.types import UNLABELLED, ClassMap, RgbImage
+
+
+class Learner:
+    """A network, its optimiser and the moving average of its weights, which is what is used in the end.
+
+    Args:
+        config: Of the run.
+        numerics: Where and how to compute.
+
+    Raises:
+        CheckpointError: The ImageNet weights are missing.
+        TrainingError: The initial checkpoint has another shape.
+    """
+
+    def __init__(self, config: TrainConfig, numerics: Numerics) -> None:
+        self._config, self._recipe, self._numerics = config, config.recipe, numerics
+        self._preprocessing = Preprocessing()
+        model = _initial_model(config)
+        self._averaged = copy.deepcopy(model).eval().requires_grad_(False).to(numerics.device)
+        model.backbone.freeze(self._recipe.frozen_stages)
+        self._model = model.train().to(numerics.device)
+        self._model.to(memory_format=numerics.memory_format)
+        self._optimizer = AdamW(_groups(self._model, self._recipe))
+        self._channel_of = np.full(256, UNLABELLED, np.int64)
+        self._channel_of[list(config.classes.indices)] = np.arange(len(config.classes))
+        self.num_steps = 0
+        self.loss = math.nan
+
+    def step(self, crops: Sequence[tuple[RgbImage, ClassMap]], lr_factor: float) -> Iterator[None]:
+        """One step of the optimiser on crops of equal size; afterwards :attr:`loss` is its loss.
+
+        On a CPU each crop is a micro-batch of its own, and the generator yields before and after each backward pass;
+        the gradient is that of the whole batch, every labelled pixel counting the same.
+
+        Raises:
+            TrainingError: The loss is not a number.
+        """
+        targets = [torch.from_numpy(self._channel_of[labels]) for _, labels in crops]
+        total = sum(num_labelled(t) for t in targets)
+        assert total > 0, "the caller draws crops with labelled pixels"
+        self._optimizer.zero_grad()
+        size = 1 if self._numerics.device.type == "cpu" else len(crops)
+        batch_loss = 0.0
+        for start in range(0, len(crops), size):
+            chosen = range(start, min(start + size, len(crops)))
+            main, loss = self._forward([crops[i][0] for i in chosen], torch.stack([targets[i] for i in chosen]), total)
+            yield
+            loss.backward()  # type: ignore[no-untyped-call]
+            batch_loss += float(main)
+            del main, loss
+            yield
+        self._update(batch_loss, lr_factor)
+
+    def checkpoint(self, metrics: dict[str, Any]) -> Checkpoint:
+        """The averaged network as it is now, a copy, on the CPU in evaluation mode."""
+        model = copy.deepcopy(self._averaged).to("cpu")
+        return Checkpoint(model, self._config.classes, self._preprocessing, metrics, dict(self._config.origin))
+
+    def view(self) -> Checkpoint:
+        """The averaged network itself, to be evaluated before the next step."""
+        return Checkpoint(self._averaged, self._config.classes, self._preprocessing)
+
+    # No yield may happen inside: autocast and the random state belong to the thread.
+    def _forward(self, images: list[RgbImage], target: Tensor, total: int) -> tuple[Tensor, Tensor]:
+        device = self._numerics.device
+        x = self._preprocessing(images).to(device).contiguous(memory_format=self._numerics.memory_format)
+        target = target.to(device)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), self._numerics.autocast():
+            torch.manual_seed(self._config.seed * 1_000_003 + self.num_steps)  # dropout
+            logits, aux = self._model.logits_and_aux(x)
+        main = summed_cross_entropy(logits, target) / total
+        return main.detach(), main + self._recipe.aux_weight * summed_cross_entropy(aux, target) / total
+
+    def _update(self, loss: float, lr_factor: float) -> None:
+        parameters = [p for p in self._model.parameters() if p.grad is not None]
+        norm = float(torch.nn.utils.clip_grad_norm_(parameters, self._recipe.clip_norm))
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise TrainingError(
+                f"Training broke down in step {self.num_steps + 1}: the loss is not a number.",
+                f"Loss {loss}, gradient norm {norm}.",
+                "Start again with another seed; if it happens again, please report it.",
+            )
+        self._optimizer.step(lr_factor)
+        self.num_steps += 1
+        self.loss = loss
+        self._average()
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        share = 1.0 / (1.0 + self._recipe.ema_share * self.num_steps)
+        for averaged, parameter in zip(self._averaged.parameters(), self._model.parameters(), strict=True):
+            if parameter.requires_grad:
+                averaged.lerp_(parameter, share)
+
+
+def _initial_model(config: TrainConfig) -> PSPNet:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model = PSPNet(config.network)
+    if isinstance(config.init, Checkpoint):
+        _take_over(model, config)
+    elif config.init == "imagenet":
+        model.load_imagenet_backbone()
+    return model
+
+
+@torch.no_grad()
+def _take_over(model: PSPNet, config: TrainConfig) -> None:
+    """Copy the initial checkpoint; rows of classifiers only for classes of equal id and name."""
+    assert isinstance(config.init, Checkpoint)
+    old, target = config.init.model.state_dict(), model.state_dict()
+    names = {c.index: (row, c.name) for row, c in enumerate(config.init.classes)}
+    rows = [
+        (new_row, names[c.index][0])
+        for new_row, c in enumerate(config.classes)
+        if names.get(c.index, (0, None))[1] == c.name
+    ]
+    per_class = {f"{name}.{part}" for name in ("classifier.1", "aux_head.2") for part in ("weight", "bias")}
+    for name, value in target.items():
+        if name not in old or (name not in per_class and old[name].shape != value.shape):
+            raise TrainingError(
+                "The initial checkpoint has another shape than the network to train.",
+                f"{name} does not fit: {config.init.config} and {config.network}.",
+                "Start from ImageNet, or from a checkpoint of the same backbone.",
+            )
+        if name in per_class:
+            for new_row, old_row in rows:
+                value[new_row] = old[name][old_row]
+        else:
+            value.copy_(old[name])
+
+
+def _groups(model: PSPNet, recipe: Recipe) -> list[ParameterGroup]:
+    heads = {id(p) for p in model.head_parameters()}
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            lr = recipe.head_lr if id(parameter) in heads else recipe.backbone_lr
+            decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((lr, decay), []).append(parameter)
+    return [ParameterGroup(parameters, lr, decay) for (lr, decay), parameters in groups.items()]

@@ -1,0 +1,77 @@
+"""Which crop comes next: around a labelled pixel of a drawn class, so that no class starves. Needs no torch."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pspnet_core.errors import TrainingError
+from pspnet_core.types import UNLABELLED, ClassMap
+
+_ANCHORS_PER_CLASS = 256
+
+
+class Anchor(NamedTuple):
+    """A labelled pixel that a crop has to show."""
+
+    image: int
+    row: int
+    column: int
+
+
+class AnchorSampler:
+    """Draws anchors.
+
+    A class is drawn with a probability proportional to the square root of its share of labelled pixels: between
+    drawing pixels (rare classes are hardly seen) and drawing classes (priors are lost). Then an image that holds it,
+    by the square root of its pixels there, then one of its pixels. Sparse strokes are found as easily as full masks.
+
+    Args:
+        rng: Source of randomness.
+    """
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self._anchors: dict[int, list[tuple[int, int, NDArray[np.int64]]]] = {}  # class -> (image, width, positions)
+        self._counts: dict[int, list[int]] = {}
+
+    def add(self, image: int, class_map: ClassMap) -> None:
+        """Take in the labelled pixels of image number ``image``, (H, W) uint8."""
+        flat = class_map.reshape(-1)
+        counts = np.bincount(flat, minlength=256)
+        order = np.argsort(flat, kind="stable")
+        ends = np.cumsum(counts)
+        for class_id in np.flatnonzero(counts).tolist():
+            if class_id == UNLABELLED:
+                continue
+            count = int(counts[class_id])
+            chosen = self._rng.integers(0, count, min(count, _ANCHORS_PER_CLASS)) + ends[class_id] - count
+            self._anchors.setdefault(class_id, []).append((image, class_map.shape[1], order[chosen]))
+            self._counts.setdefault(class_id, []).append(count)
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """Class id -> labelled pixels."""
+        return {class_id: sum(counts) for class_id, counts in sorted(self._counts.items())}
+
+    def draw(self) -> Anchor:
+        """The next anchor.
+
+        Raises:
+            TrainingError: No pixel is labelled.
+        """
+        if not self._anchors:
+            raise TrainingError(
+                "No pixel is labelled.", "All class maps are empty.", "Paint some pixels of each class, then train."
+            )
+        class_ids = sorted(self._anchors)
+        class_id = class_ids[self._pick([sum(self._counts[c]) for c in class_ids])]
+        image, width, positions = self._anchors[class_id][self._pick(self._counts[class_id])]
+        row, column = divmod(int(self._rng.choice(positions)), width)
+        return Anchor(image, row, column)
+
+    def _pick(self, counts: list[int]) -> int:
+        weights = np.sqrt(np.array(counts, np.float64))
+        return int(self._rng.choice(len(counts), p=weights / weights.sum()))

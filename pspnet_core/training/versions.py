@@ -1,0 +1,111 @@
+"""The versions of a project: fine-tuned checkpoints with their evidence, and which of them is in use.
+
+``<folder>/<n>/checkpoint.safetensors`` and ``version.json``; ``<folder>/current.json``. A version exists once its
+``version.json`` does. Listing and choosing need no torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pspnet_core.atomic import write_json
+from pspnet_core.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from pspnet_core.models.checkpoint import Checkpoint
+
+_CHECKPOINT, _RECORD, _CURRENT = "checkpoint.safetensors", "version.json", "current.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One fine-tuned checkpoint.
+
+    Attributes:
+        number: From 1, never reused.
+        path: Its checkpoint file.
+        record: Its evidence, plain JSON values: ``created`` (ISO 8601), ``num_images``, ``mean_iou`` and others; empty
+            when the record is damaged (the checkpoint may still be good).
+    """
+
+    number: int
+    path: Path
+    record: Mapping[str, Any]
+
+
+class VersionStore:
+    """All versions of one project. It keeps nothing in memory, so several may look at one folder.
+
+    Args:
+        folder: May not exist yet.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = Path(folder)
+
+    def add(self, checkpoint: Checkpoint, record: Mapping[str, Any]) -> Version:
+        """Write a new version; the current one stays current. Raises: StorageError."""
+        from pspnet_core.models.checkpoint import save_checkpoint
+
+        number = max(self._numbers(), default=0) + 1
+        path = self._folder / str(number) / _CHECKPOINT
+        save_checkpoint(checkpoint, path)
+        write_json(path.with_name(_RECORD), {"number": number, **record})
+        return Version(number, path, {"number": number, **record})
+
+    def list(self) -> list[Version]:
+        """All versions, oldest first."""
+        folders = ((number, self._folder / str(number)) for number in self._numbers())
+        return [Version(n, f / _CHECKPOINT, _read(f / _RECORD)) for n, f in folders if (f / _RECORD).is_file()]
+
+    @property
+    def current(self) -> int | None:
+        """Number of the version in use; None when none is, or its file is gone."""
+        number = _read(self._folder / _CURRENT).get("current")
+        if not isinstance(number, int) or not (self._folder / str(number) / _CHECKPOINT).is_file():
+            return None
+        return number
+
+    def set_current(self, number: int | None) -> None:
+        """Use another version, or none.
+
+        Raises:
+            CheckpointError: There is no such version.
+            StorageError: It could not be written down.
+        """
+        if number is not None and not (self._folder / str(number) / _CHECKPOINT).is_file():
+            raise _missing(number, self._folder)
+        write_json(self._folder / _CURRENT, {"current": number})
+
+    def load(self, number: int) -> Checkpoint:
+        """The checkpoint of a version. Raises: CheckpointError."""
+        from pspnet_core.models.checkpoint import load_checkpoint
+
+        path = self._folder / str(number) / _CHECKPOINT
+        if not path.is_file():
+            raise _missing(number, self._folder)
+        return load_checkpoint(path)
+
+    def _numbers(self) -> tuple[int, ...]:
+        if not self._folder.is_dir():
+            return ()
+        return tuple(sorted(int(entry.name) for entry in self._folder.iterdir() if entry.name.isdecimal()))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON object; empty when the file is missing or damaged, because then the version files still speak."""
+    try:
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _missing(number: int, folder: Path) -> CheckpointError:
+    return CheckpointError(
+        f"There is no version {number}.", f"{folder / str(number)} holds no checkpoint.", "Choose another version."
+    )
