@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QHideEvent, QKeyEvent, QMouseEvent, QPainter, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
@@ -56,6 +56,7 @@ class CanvasView(ImageView):
         self._tool = self._tools[tool_state.tool]
         self._tool_button = Qt.MouseButton.NoButton
         self._guides = NO_GUIDES
+        self._hover: QPointF | None = None
         self._cursor_pixel: tuple[int, int] | None = None
         self._overlay_is_held_off = False
         self._wheel_rest = 0
@@ -77,8 +78,8 @@ class CanvasView(ImageView):
             return
         for tool in self._tools.values():
             tool.reset()
-        super().set_document(document)
         self._set_cursor_pixel(None)
+        super().set_document(document)
         self.show_hint("" if document is None else self._tool.hint())
         self.update_cursor()
 
@@ -135,6 +136,7 @@ class CanvasView(ImageView):
             self._tool.leave()
             self._tool = tool
             self.update_cursor()
+            self._hover_again()
         if self._document is not None:
             self.show_hint(self._tool.hint())
         self.update_guides()
@@ -143,8 +145,16 @@ class CanvasView(ImageView):
 
     def _set_viewport(self, viewport: Viewport) -> None:
         super()._set_viewport(viewport)
+        self._hover_again()
         # All is repainted; only remember where the guides are then.
         self._guides = NO_GUIDES if self._document is None else self._tool.guide_rect()
+
+    def _hover_again(self) -> None:
+        """The pointer rests, but what lies under it, or the tool, has changed."""
+        if self._hover is not None and self._document is not None and not self._tool.is_dragging:
+            pointer = Pointer(*self.event_to_image(self._hover))
+            self._tool.move(pointer)
+            self._track(pointer)
 
     def _pointer(self, event: QMouseEvent) -> Pointer:
         x, y = self.event_to_image(event.position())
@@ -209,6 +219,7 @@ class CanvasView(ImageView):
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self._document is None:
             return
+        self._hover = event.position()
         if self._tool.is_dragging and not event.buttons() & self._tool_button:
             self._tool.end_drag()
         if self.is_panning:
@@ -260,6 +271,7 @@ class CanvasView(ImageView):
 
     def leaveEvent(self, event: QEvent) -> None:
         super().leaveEvent(event)
+        self._hover = None
         self._tool.leave()
         self._set_cursor_pixel(None)
 

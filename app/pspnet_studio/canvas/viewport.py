@@ -133,13 +133,16 @@ class Viewport:
         return replace(self, scale=inner.fit_scale)._centred_on(self.image_w / 2, self.image_h / 2)
 
     def zoomed(self, scale: float, x: float, y: float) -> Viewport:
-        """Another scale, clipped to what is allowed; the image point under the device point stays where it is."""
+        """Another scale, clipped to what is allowed; the image point under the device point stays where it is.
+
+        An image that has room in the view is moved into it.
+        """
         if abs(scale - 1) < _SNAP:
             scale = 1.0
         scale = min(MAX_SCALE, max(min(MIN_SCALE, self.fit_scale), scale))
         image_x, image_y = self.to_image(x, y)
         new = replace(self, scale=scale, offset_x=round(x - image_x * scale), offset_y=round(y - image_y * scale))
-        return new._kept_in_sight()
+        return new._kept_in_sight()._moved_in()
 
     def panned(self, dx: int, dy: int) -> Viewport:
         """Moved by whole device pixels, as far as the image stays under the middle of the view."""
@@ -168,6 +171,16 @@ class Viewport:
         offset_x = min(x, max(x - image.w + 1, self.offset_x))
         offset_y = min(y, max(y - image.h + 1, self.offset_y))
         return replace(self, offset_x=offset_x, offset_y=offset_y)
+
+    def _moved_in(self) -> Viewport:
+        """Along each side on which the whole image has room: wholly in the view."""
+        image = self.image_device_rect
+        x, y, room_x, room_y = image.x, image.y, self.view_w - image.w, self.view_h - image.h
+        return replace(
+            self,
+            offset_x=min(room_x, max(0, x)) if room_x >= 0 else x,
+            offset_y=min(room_y, max(0, y)) if room_y >= 0 else y,
+        )
 
     def _pixels(self, first: int, stop: int, offset: int) -> NDArray[np.intp]:
         centres = np.arange(first, stop, dtype=np.float64) + (0.5 - offset)

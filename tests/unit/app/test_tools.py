@@ -423,6 +423,20 @@ def test_the_pixel_under_the_pointer_is_reported_once(view, hand):
     assert seen == [(10, 20), (11, 20), (None, None), (119, 89), (None, None)]
 
 
+def test_after_a_zoom_the_pointer_means_the_point_that_lies_under_it_now(view, hand):
+    seen = []
+    hand.move(30.5, 20.5)
+    at = view.image_to_widget(30.5, 20.5)
+    view.cursor_moved.connect(lambda x, y: seen.append((x, y)))
+    view.set_zoom(8.0)
+    x, y = view.widget_to_image(at)
+    assert seen == [(int(x), int(y))]
+    view.tool_state.set_tool("polygon")
+    hand.click(x, y)
+    hand.key(Qt.Key.Key_Escape)
+    assert (classes(view) == UNLABELLED).all()
+
+
 def test_the_brush_circle_is_seen_on_black_and_on_white_and_goes_with_the_pointer(view, hand):
     view.tool_state.set_diameter(40)
     view.tool_state.set_opacity(0.0)
@@ -441,6 +455,18 @@ def test_the_brush_circle_is_seen_on_black_and_on_white_and_goes_with_the_pointe
         assert all(clean.pixelColor(int(at.x()) + d, int(at.y())).lightness() == value for d in range(-4, 5))
     assert max(shades[0]) > 160
     assert min(shades[255]) < 190
+
+
+def test_another_tool_shows_its_cursor_without_a_movement(view, hand):
+    view.tool_state.set_diameter(40)
+    hand.move(60.5, 45.5)
+    brush = view.grab().toImage()
+    view.tool_state.set_tool("polygon")
+    assert view.grab().toImage() != brush
+    assert view.cursor().shape() == Qt.CursorShape.CrossCursor
+    view.tool_state.set_tool("eraser")
+    assert view.grab().toImage() == brush
+    assert view.cursor().shape() == Qt.CursorShape.BlankCursor
 
 
 def test_the_hint_tells_what_the_tool_can_do(view):

@@ -37,9 +37,19 @@ def test_zoom_keeps_the_point_under_the_cursor(viewport, scale, x, y):
     sizes = viewport.image_w, viewport.image_h
     if not all(margin < at < size - margin for at, size in zip(middle, sizes, strict=True)):
         return  # held back so that the image stays in sight
+    if zoomed.image_device_rect.w <= zoomed.view_w or zoomed.image_device_rect.h <= zoomed.view_h:
+        return  # moved into the view
     moved_x, moved_y = zoomed.to_device(image_x, image_y)
     assert abs(moved_x - x) <= 0.5 + 1e-6
     assert abs(moved_y - y) <= 0.5 + 1e-6
+
+
+@given(viewports, st.floats(0.01, 64), st.floats(0, 1), st.floats(0, 1))
+def test_zoom_moves_an_image_that_has_room_into_the_view(viewport, scale, x, y):
+    zoomed = viewport.zoomed(scale, x * viewport.view_w, y * viewport.view_h)
+    rect, view = zoomed.image_device_rect, zoomed.view_rect
+    assert rect.w > view.w or rect.intersect(view).w == rect.w
+    assert rect.h > view.h or rect.intersect(view).h == rect.h
 
 
 @given(viewports, st.integers(-50000, 50000), st.integers(-50000, 50000))
