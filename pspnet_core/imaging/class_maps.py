@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from pspnet_core.atomic import atomic_writer
 from pspnet_core.classes import ClassSet
@@ -78,7 +79,7 @@ def read_class_map(path: Path) -> ClassMap:
     return class_map
 
 
-def write_class_map(path: Path, class_map: ClassMap, classes: ClassSet | None) -> None:
+def write_class_map(path: Path, class_map: ClassMap, classes: ClassSet | None, software: str = "") -> None:
     """Write a class map as 8-bit PNG, atomically.
 
     Args:
@@ -96,8 +97,16 @@ def write_class_map(path: Path, class_map: ClassMap, classes: ClassSet | None) -
     image = Image.fromarray(class_map)
     if classes is not None:
         image.putpalette(classes.lut().tobytes())
+    write_png(path, image, software)
+
+
+def write_png(path: Path, image: Image.Image, software: str = "") -> None:
+    """Write any image as PNG, atomically, with a text for its "Software" field. Raises: StorageError."""
+    fields = PngInfo()
+    if software:
+        fields.add_text("Software", software)
     with atomic_writer(path) as stream:
-        image.save(stream, "PNG")
+        image.save(stream, "PNG", pnginfo=fields)
 
 
 def ids_of(class_map: ClassMap) -> tuple[int, ...]:

@@ -98,6 +98,16 @@ def natural_key(key: str) -> tuple[list[tuple[int, int, str]], str]:
     return parts, key
 
 
+def split_of_folder(name: str) -> Split | None:
+    """The split that a folder of this name stands for, if it stands for one."""
+    return _SPLITS.get(name.casefold())
+
+
+def is_image_folder(name: str) -> bool:
+    """Whether a folder of this name holds the images of a data set."""
+    return name.casefold() in _IMAGE_FOLDERS
+
+
 @dataclass(slots=True)
 class _Tree:
     files: list[Parts]
@@ -259,7 +269,7 @@ def _normalised(parts: Parts) -> Parts:
 
 def _split(parts: Parts) -> Split:
     for part in reversed(parts[:-1]):
-        split = _SPLITS.get(part.casefold())
+        split = split_of_folder(part)
         if split is not None:
             return split
     return Split.NONE
