@@ -22,7 +22,8 @@ from pspnet_studio.messages import tr
 
 _CROSS_PX = 5.0
 
-# A brush this large is painted as the crescent by which it moved on, in strips: redrawing its whole box costs more.
+# A brush this large, in the image or on the screen, is painted as the crescent by which it moved on, in strips:
+# redrawing its whole box costs more.
 _CRESCENT_DIAMETER_PX = 256
 _NUM_STRIPS = 4
 
@@ -145,7 +146,8 @@ class BrushTool(Tool):
         diameter, shape = self._host.tool_state.diameter, document.image.shape[:2]
         rect, mask = brush_segment(start, end, diameter, shape)
         pieces = [(rect, mask)]
-        if self._painted == (start, diameter) and diameter >= _CRESCENT_DIAMETER_PX:
+        is_large = diameter * max(1.0, self._host.viewport.scale) >= _CRESCENT_DIAMETER_PX
+        if is_large and self._painted == (start, diameter):
             pieces = _strips(*_without(rect, mask, *brush_segment(start, start, diameter, shape)))
         for piece, inside in pieces:
             if not piece.is_empty:
