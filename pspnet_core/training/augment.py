@@ -30,12 +30,12 @@ def random_crop(
         New arrays, (S, S, 3) uint8 and (S, S) uint8; grey and 255 outside the image.
     """
     matrix = _matrix(class_map.shape, anchor, size, recipe, rng)
-    area = cv2.WARP_INVERSE_MAP
+    inverse = cv2.WARP_INVERSE_MAP  # the matrix leads from the crop to the image
     crop = cv2.warpAffine(
         image,
         matrix,
         (size, size),
-        flags=cv2.INTER_LINEAR | area,
+        flags=cv2.INTER_LINEAR | inverse,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=_MEAN_RGB,
     )
@@ -43,7 +43,7 @@ def random_crop(
         class_map,
         matrix,
         (size, size),
-        flags=cv2.INTER_NEAREST | area,
+        flags=cv2.INTER_NEAREST | inverse,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=UNLABELLED,
     )
@@ -61,12 +61,13 @@ def _matrix(
     # The anchor lies anywhere in the crop, but the crop leaves the image as little as possible.
     half = size * scale / 2
     centre = []
-    for position, length in zip((anchor[1], anchor[0]), (shape[1], shape[0]), strict=True):
-        wanted = position + rng.uniform(-0.9, 0.9) * half * 0.9
-        inside = np.clip(wanted, half, length - half) if length > 2 * half else length / 2 + (wanted - position) / 4
+    for position, length in ((float(anchor[1]), shape[1]), (float(anchor[0]), shape[0])):
+        position += 0.5  # of the pixel's centre
+        wanted = position + rng.uniform(-0.8, 0.8) * half
+        inside = np.clip(wanted, half, length - half) if length >= 2 * half else length / 2 + (wanted - position) / 4
         centre.append(float(np.clip(inside, position - 0.9 * half, position + 0.9 * half)))
     middle = np.array([(size - 1) / 2, (size - 1) / 2])
-    return np.column_stack([turn, np.array(centre) - turn @ middle])
+    return np.column_stack([turn, np.array(centre) - 0.5 - turn @ middle])
 
 
 def change_light(image: RgbImage, rng: np.random.Generator) -> RgbImage:

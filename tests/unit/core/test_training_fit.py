@@ -1,0 +1,281 @@
+"""fit as a generator of events, on tiny pictures."""
+
+import gc
+import time
+import weakref
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from pspnet_core.classes import ClassSet  # noqa: E402
+from pspnet_core.devices import Numerics, numerics_for  # noqa: E402
+from pspnet_core.errors import DeviceError, ImageReadError, TrainingError  # noqa: E402
+from pspnet_core.inference import Predictor  # noqa: E402
+from pspnet_core.metrics import ConfusionMatrix  # noqa: E402
+from pspnet_core.training import LabelledImage, TrainConfig, fit  # noqa: E402
+from pspnet_core.training.config import Recipe  # noqa: E402
+from pspnet_core.training.events import Evaluated, FinishEarly, Finished, Phase, Step  # noqa: E402
+from pspnet_core.training.learner import Learner  # noqa: E402
+from tests.helpers.tiny import CLASSES, picture  # noqa: E402
+
+RECIPE = Recipe(batch_size=2, crop_px=64, warmup_steps=2)
+
+
+def item(seed, change=None):
+    def load():
+        image, class_map = picture(seed)
+        if change is not None:
+            change(class_map)
+        return image, class_map
+
+    return LabelledImage(f"p{seed}.png", load, 96, 96)
+
+
+def config(**changes):
+    settings = {"train": [item(0), item(1)], "classes": CLASSES, "steps": 2, "device": "cpu", "recipe": RECIPE}
+    return TrainConfig(**{**settings, **changes})
+
+
+def last(events):
+    *_, event = events
+    return event
+
+
+def test_learns_the_pictures():
+    recipe = replace(RECIPE, batch_size=4)
+    finished = last(fit(config(train=[item(i) for i in range(4)], steps=25, recipe=recipe)))
+    image, class_map = picture(99)
+    matrix = ConfusionMatrix(CLASSES.indices)
+    matrix.update(class_map, Predictor(finished.checkpoint, "cpu").predict(image).class_map)
+    assert matrix.mean_iou > 0.5
+    assert finished.checkpoint.classes == CLASSES
+
+
+def test_events_in_order():
+    events = list(fit(config(holdout=[item(7)], steps=4)))
+    assert events[0] == Phase("read", 0.0)
+    assert isinstance(events[-1], Finished)
+    assert sum(isinstance(e, Finished) for e in events) == 1
+    steps = [e for e in events if isinstance(e, Step)]
+    assert [s.step for s in steps] == [1, 2, 3, 4]
+    assert all(s.num_steps == 4 and np.isfinite(s.loss) for s in steps)
+    evaluated = [e for e in events if isinstance(e, Evaluated)]
+    assert evaluated[-1].step == 4
+    assert set(evaluated[-1].iou) <= set(CLASSES.indices)
+    metrics = events[-1].metrics
+    assert metrics["mean_iou"] == pytest.approx(evaluated[-1].mean_iou, abs=1e-4)
+    assert metrics["steps"] == 4
+    assert events[-1].checkpoint.metrics == metrics
+    # a sign of life between the micro-batches of a step
+    first = events.index(steps[0])
+    between = events[first + 1 : events.index(steps[1])]
+    assert sum(isinstance(e, Phase) and e.name == "train" for e in between) == 4
+
+
+def test_equal_seeds_give_equal_networks_whatever_happens_between():
+    ids = []
+    for _ in range(2):
+        events = fit(config(seed=3))
+        for _ in range(4):
+            next(events)
+            torch.rand(3)  # other work in the same thread
+        ids.append(last(events).checkpoint.id)
+    assert ids[0] == ids[1]
+    assert last(fit(config(seed=4))).checkpoint.id != ids[0]
+
+
+def test_leaves_no_global_state():
+    before = torch.random.get_rng_state()
+    for _ in fit(config(steps=1)):
+        assert torch.is_grad_enabled()
+        assert not torch.is_autocast_enabled("cpu")
+        assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_gradient_of_micro_batches_equals_that_of_the_batch(monkeypatch):
+    """Crops with different numbers of labelled pixels, accumulated, weigh as in one batch."""
+    crops = [picture(0, 64), picture(1, 64)]
+    crops[1][1][8:] = 255
+    norms = []
+    for device_type in ("cpu", "other"):
+        numerics = Numerics(torch.device("cpu"), None, torch.channels_last)
+        learner = Learner(config(model=replace(config().network, dropout=0.0)), numerics)
+        monkeypatch.setattr(learner._optimizer, "step", lambda factor: None)
+        if device_type == "other":
+
+            class Device:
+                type = "other"
+
+            monkeypatch.setattr(torch.Tensor, "to", lambda self, *a, **k: self)
+            learner._numerics = replace(numerics, device=Device())
+            monkeypatch.setattr(Numerics, "autocast", lambda self: torch.enable_grad())
+        for _ in learner.step(crops, 1.0):
+            pass
+        norms.append([p.grad.clone() for p in learner._model.parameters() if p.grad is not None])
+    for a, b in zip(*norms, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-3)
+
+
+def test_the_result_is_an_average_of_the_weights():
+    finished = last(fit(config(steps=3)))
+    assert not finished.checkpoint.model.training
+    assert not any(p.requires_grad for p in finished.checkpoint.model.parameters())
+
+
+def test_time_budget_is_kept():
+    start = time.monotonic()
+    finished = last(fit(config(steps=None, seconds=3.0, holdout=[item(5)])))
+    assert 2.4 < time.monotonic() - start < 4.0
+    assert finished.metrics["steps"] >= 1
+
+
+def test_finish_early_keeps_what_was_learned():
+    events = fit(config(steps=1000, holdout=[item(5)]))
+    for event in events:
+        if isinstance(event, Step) and event.step == 2:
+            break
+    finished = events.throw(FinishEarly())
+    assert isinstance(finished, Finished)
+    assert finished.metrics["steps"] == 2
+    with pytest.raises(StopIteration):
+        next(events)
+
+
+def test_finish_early_before_the_first_step_says_so():
+    events = fit(config())
+    next(events)
+    with pytest.raises(TrainingError, match="before it had learned"):
+        events.throw(FinishEarly())
+
+
+def test_closing_frees_everything(monkeypatch):
+    learners = []
+    original = Learner.__init__
+
+    def remember(self, *args):
+        original(self, *args)
+        learners.append(weakref.ref(self))
+
+    monkeypatch.setattr(Learner, "__init__", remember)
+    images = []
+
+    def load():
+        image, class_map = picture(0)
+        images.append(weakref.ref(image))
+        return image, class_map
+
+    events = fit(config(train=[LabelledImage("a", load, 96, 96)], steps=1000))
+    for event in events:
+        if isinstance(event, Step):
+            break
+    assert learners[0]() is not None
+    events.close()
+    gc.collect()
+    assert learners[0]() is None
+    assert images[0]() is None
+
+
+def test_class_without_a_pixel_and_unlabelled_images_are_fine():
+    classes = CLASSES.add("never", index=9)
+
+    def clear(class_map):
+        class_map[:] = 255
+
+    finished = last(fit(config(train=[item(0), item(1, clear)], classes=classes)))
+    assert len(finished.checkpoint.classes) == 4
+    assert "9" not in finished.metrics["labelled_px"]
+
+
+def test_single_class_is_fine():
+    def only_ground(class_map):
+        class_map[class_map != 2] = 255
+
+    finished = last(fit(config(train=[item(0, only_ground)], classes=ClassSet().add("ground", index=2))))
+    prediction = Predictor(finished.checkpoint, "cpu").predict(picture(3)[0])
+    assert (prediction.class_map == 2).all()
+
+
+def test_nothing_labelled_is_an_error():
+    def clear(class_map):
+        class_map[:] = 255
+
+    for train in ([item(0, clear)], []):
+        with pytest.raises(TrainingError, match="No pixel is labelled"):
+            list(fit(config(train=train)))
+
+
+def test_strokes_of_few_pixels_are_found():
+    def stroke(class_map):
+        keep = class_map[40:43, 10:30].copy()
+        class_map[:] = 255
+        class_map[40:43, 10:30] = keep
+
+    assert isinstance(last(fit(config(train=[item(0, stroke)]))), Finished)
+
+
+def test_unreadable_image_is_named():
+    def load():
+        raise ImageReadError("bad.jpg is truncated.")
+
+    with pytest.raises(TrainingError, match=r"roof\.jpg"):
+        list(fit(config(train=[item(0), LabelledImage("roof.jpg", load, 4, 4)])))
+    with pytest.raises(TrainingError, match=r"val\.jpg"):
+        list(fit(config(holdout=[LabelledImage("val.jpg", load, 4, 4)])))
+
+
+def test_loss_that_is_no_number_stops_training(monkeypatch):
+    def broken(logits, target):
+        return logits.sum() * float("nan")
+
+    monkeypatch.setattr("pspnet_core.training.learner.summed_cross_entropy", broken)
+    with pytest.raises(TrainingError, match="not a number"):
+        list(fit(config()))
+
+
+def test_out_of_memory_is_told(monkeypatch):
+    def full(self, *args):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(Learner, "_forward", full)
+    with pytest.raises(DeviceError, match="ran out while training"):
+        list(fit(config()))
+
+
+def test_starts_from_a_checkpoint_and_maps_rows_by_class():
+    first = last(fit(config())).checkpoint
+    swapped = ClassSet().add("bar", index=5).add("new", index=8).add("ground", index=2)
+    learner = Learner(config(classes=swapped, init=first), numerics_for(torch.device("cpu")))
+    old, new = first.model.classifier[1].weight, learner.checkpoint({}).model.classifier[1].weight
+    assert torch.equal(new[0], old[2])
+    assert torch.equal(new[2], old[0])
+    assert not any(torch.equal(new[1], row) for row in old)
+
+
+def test_checkpoint_of_another_shape_is_refused():
+    first = last(fit(config())).checkpoint
+    other = replace(config().network, head_channels=64)
+    with pytest.raises(TrainingError, match="another shape"):
+        list(fit(config(init=first, model=other)))
+
+
+def test_random_start_differs_from_imagenet():
+    a, b = (
+        last(fit(config(init=init, steps=1))).checkpoint.model.backbone.stem.weight for init in ("none", "imagenet")
+    )
+    assert not torch.equal(a, b)
+
+
+def test_frozen_stages_stay_bit_for_bit():
+    from pspnet_core.models import PSPNet
+
+    model = PSPNet(config().network)
+    model.load_imagenet_backbone()
+    trained = last(fit(config())).checkpoint.model.backbone
+    for index in range(RECIPE.frozen_stages):
+        for a, b in zip(model.backbone.stages[index].parameters(), trained.stages[index].parameters(), strict=True):
+            assert torch.equal(a, b)
+    changed = zip(model.backbone.stages[3].parameters(), trained.stages[3].parameters(), strict=True)
+    assert any(not torch.equal(a, b) for a, b in changed)

@@ -1,0 +1,278 @@
+"""The parts of training, one by one."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+
+from torch.nn import functional as F  # noqa: E402
+
+from pspnet_core.errors import ImageReadError, TrainingError  # noqa: E402
+from pspnet_core.training.augment import change_light, random_crop  # noqa: E402
+from pspnet_core.training.config import Recipe, TrainConfig  # noqa: E402
+from pspnet_core.training.data import LabelledCache, LabelledImage  # noqa: E402
+from pspnet_core.training.events import Evaluated, Phase, Step  # noqa: E402
+from pspnet_core.training.losses import num_labelled, summed_cross_entropy  # noqa: E402
+from pspnet_core.training.optimizer import AdamW, ParameterGroup  # noqa: E402
+from pspnet_core.training.sampler import AnchorSampler  # noqa: E402
+from pspnet_core.training.schedule import Clock, lr_factor  # noqa: E402
+from tests.helpers.tiny import CLASSES, picture  # noqa: E402
+
+# --- schedule
+
+
+class Time:
+    def __init__(self):
+        self.s = 100.0
+
+    def __call__(self):
+        return self.s
+
+
+def test_learning_rate_warms_up_and_falls_to_zero():
+    assert lr_factor(0.0, 0, 20, 0.9) == pytest.approx(1 / 20)
+    assert lr_factor(0.5, 100, 20, 0.9) == pytest.approx(0.5**0.9)
+    assert lr_factor(1.0, 100, 20, 0.9) == 0.0
+    assert lr_factor(1.2, 100, 0, 0.9) == 0.0
+
+
+def test_progress_by_steps():
+    clock = Clock(None, 10, Time())
+    clock.step = 4
+    assert (clock.progress, clock.num_steps, clock.share_of_budget(5)) == (0.4, 10, 0.0)
+
+
+def test_progress_by_time_leaves_a_reserve_and_does_not_count_reading():
+    now = Time()
+    clock = Clock(100.0, None, now)
+    now.s += 10
+    clock.start_training()
+    assert clock.progress == 0.0
+    clock.reserve_s = 10
+    now.s += 40
+    clock.step = 50
+    assert clock.progress == pytest.approx(0.5)
+    assert (clock.num_steps, clock.eta_s, clock.elapsed_s) == (100, 50.0, 50.0)
+    now.s += 40
+    assert clock.progress == 1.0
+    clock.reserve_s = 200
+    assert clock.progress == 1.0
+
+
+# --- sampler
+
+
+def test_every_class_is_drawn_and_anchors_are_labelled():
+    class_map = np.full((50, 60), 255, np.uint8)
+    class_map[:40] = 1
+    class_map[45, 7] = 3
+    other = np.full((10, 10), 255, np.uint8)
+    sampler = AnchorSampler(np.random.default_rng(0))
+    sampler.add(0, class_map)
+    sampler.add(1, other)
+    assert sampler.counts == {1: 2400, 3: 1}
+    anchors = [sampler.draw() for _ in range(500)]
+    assert {a.image for a in anchors} == {0}
+    drawn = [class_map[a.row, a.column] for a in anchors]
+    assert set(drawn) == {1, 3}
+    # by square roots: 1 / (49 + 1)
+    assert 1 <= drawn.count(3) <= 40
+
+
+def test_nothing_labelled_is_said():
+    sampler = AnchorSampler(np.random.default_rng(0))
+    sampler.add(0, np.full((5, 5), 255, np.uint8))
+    with pytest.raises(TrainingError, match="No pixel is labelled"):
+        sampler.draw()
+
+
+# --- augmentation
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 200), st.integers(1, 200), st.integers(0, 10_000))
+def test_crops_show_their_anchor(height, width, seed):
+    rng = np.random.default_rng(seed)
+    class_map = np.full((height, width), 255, np.uint8)
+    row, column = int(rng.integers(height)), int(rng.integers(width))
+    class_map[max(0, row - 3) : row + 4, max(0, column - 3) : column + 4] = 9
+    image = np.repeat((class_map == 9)[..., None], 3, axis=2).astype(np.uint8) * 200
+    crop, labels = random_crop(image, class_map, (row, column), 64, Recipe(), rng)
+    assert crop.shape == (64, 64, 3)
+    assert labels.shape == (64, 64)
+    assert set(np.unique(labels)) <= {9, 255}
+    assert (labels == 9).any()
+
+
+def test_image_and_labels_stay_together():
+    image, class_map = picture(0)
+    bright = class_map == 0
+    for seed in range(20):
+        crop, labels = random_crop(image, class_map, (40, 40), 64, Recipe(), np.random.default_rng(seed))
+        shown = crop.max(axis=2)
+        if (labels == 0).sum() > 50 and (labels == 2).sum() > 50:
+            assert shown[labels == 0].mean() > shown[labels == 2].mean() + 50
+    assert bright.any()
+
+
+def test_identity_crop_is_the_image():
+    image, class_map = picture(1, 64)
+    recipe = Recipe(scale_octaves=0, rotation_deg=0)
+    _, labels = random_crop(image, class_map, (32, 32), 64, recipe, np.random.default_rng(3))
+    assert any((labels == option).all() for option in (class_map, class_map[:, ::-1]))
+
+
+def test_light_changes_but_not_the_original():
+    image, _ = picture(0)
+    before = image.copy()
+    assert (change_light(image, np.random.default_rng(0)) != image).any()
+    np.testing.assert_array_equal(image, before)
+
+
+# --- loss and optimiser
+
+
+def test_loss_counts_labelled_pixels_only():
+    logits = torch.randn(2, 3, 4, 4, requires_grad=True)
+    target = torch.randint(0, 3, (2, 16, 16))
+    target[:, :, 5:] = 255
+    full = F.interpolate(logits, size=(16, 16), mode="bilinear")
+    expected = F.cross_entropy(full, target, ignore_index=255) * num_labelled(target)
+    torch.testing.assert_close(summed_cross_entropy(logits, target), expected)
+    assert num_labelled(target) == 2 * 16 * 5
+
+
+def test_all_ignored_crop_gives_zero_not_nan():
+    logits = torch.randn(1, 3, 4, 4, requires_grad=True)
+    loss = summed_cross_entropy(logits, torch.full((1, 16, 16), 255))
+    loss.backward()
+    assert loss == 0
+    assert (logits.grad == 0).all()
+
+
+def test_micro_batches_add_up_to_the_batch():
+    logits = torch.randn(3, 2, 4, 4, dtype=torch.float32, requires_grad=True)
+    target = torch.randint(0, 2, (3, 16, 16))
+    target[1, 3:] = 255
+    target[2] = 255
+    whole = F.cross_entropy(F.interpolate(logits, size=(16, 16), mode="bilinear"), target, ignore_index=255)
+    (expected,) = torch.autograd.grad(whole, logits)
+    total = num_labelled(target)
+    parts = sum(summed_cross_entropy(logits[i : i + 1], target[i : i + 1]) / total for i in range(3))
+    (mine,) = torch.autograd.grad(parts, logits)
+    torch.testing.assert_close(mine, expected)
+
+
+def test_optimizer_equals_torch():
+    torch.manual_seed(0)
+    mine = [torch.randn(4, 3, requires_grad=True), torch.randn(5, requires_grad=True)]
+    theirs = [p.detach().clone().requires_grad_() for p in mine]
+    optimizer = AdamW([ParameterGroup(mine[:1], 1e-2, 0.1), ParameterGroup(mine[1:], 1e-3, 0.0)])
+    oracle = torch.optim.AdamW(
+        [{"params": theirs[:1], "lr": 1e-2, "weight_decay": 0.1}, {"params": theirs[1:], "lr": 1e-3}], weight_decay=0.0
+    )
+    for _ in range(5):
+        for parameters, each in ((mine, optimizer), (theirs, oracle)):
+            each.zero_grad()
+            sum((p**3).sum() for p in parameters).backward()
+        optimizer.step(1.0)
+        oracle.step()
+    for a, b in zip(mine, theirs, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+# --- data
+
+
+def labelled(key, load):
+    return LabelledImage(key, load, 96, 96)
+
+
+def test_cache_keeps_what_fits_and_drops_the_oldest():
+    loads = []
+
+    def make(number):
+        def load():
+            loads.append(number)
+            return picture(number)
+
+        return labelled(str(number), load)
+
+    items = [make(i) for i in range(3)]
+    cache = LabelledCache(CLASSES, budget_bytes=2 * 96 * 96 * 4)
+    for i in (0, 1, 0, 2, 0, 1):
+        cache.get(items[i])
+    assert loads == [0, 1, 2, 1]
+
+
+def test_images_of_one_key_but_other_labels_are_not_confused():
+    image, class_map = picture(0)
+    empty = np.full_like(class_map, 255)
+    cache = LabelledCache(CLASSES)
+    a, b = labelled("same", lambda: (image, class_map)), labelled("same", lambda: (image, empty))
+    assert cache.get(a)[1] is class_map
+    assert cache.get(b)[1] is empty
+
+
+def test_bad_data_are_named():
+    image, class_map = picture(0)
+
+    def unreadable():
+        raise ImageReadError("broken.jpg is damaged.")
+
+    def gone():
+        raise FileNotFoundError(2, "No such file")
+
+    cases = {
+        "damaged": unreadable,
+        "No such file": gone,
+        "Class map": lambda: (image, class_map[:10]),
+        "Known ids": lambda: (image, np.full_like(class_map, 9)),
+    }
+    for detail, load in cases.items():
+        with pytest.raises(TrainingError, match=r"street/a\.jpg") as caught:
+            LabelledCache(CLASSES).get(labelled("street/a.jpg", load))
+        assert detail in caught.value.detail
+
+
+def test_config_refuses_contradictions():
+    good = {"train": (), "classes": CLASSES, "steps": 1}
+    for wrong in (
+        {"seconds": 1},
+        {"steps": None},
+        {"steps": 0},
+        {"steps": None, "seconds": 0},
+        {"init": "coco"},
+        {"classes": CLASSES.__class__()},
+    ):
+        with pytest.raises(ValueError, match=r"seconds|length|init|class"):
+            TrainConfig(**{**good, **wrong})
+
+
+def test_events_are_json():
+    events = [Phase("read", 0.5), Step(1, 2, 0.25, 1.0, 2.0), Evaluated(3, float("nan"), {4: 0.5})]
+    rows = [json.loads(json.dumps(e.to_json(), allow_nan=False)) for e in events]
+    assert [r["event"] for r in rows] == ["phase", "step", "evaluated"]
+    assert rows[2]["mean_iou"] is None
+    assert rows[2]["iou"] == {"4": 0.5}
+
+
+@pytest.mark.parametrize("module", ["events", "versions", "holdout", "data", "schedule", "sampler"])
+def test_modules_that_the_window_needs_load_no_torch(module):
+    code = f"import sys, pspnet_core.training.{module}; sys.exit('torch' in sys.modules or 'cv2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_names_of_the_package():
+    import pspnet_core.training as training
+
+    assert callable(training.fit)
+    assert training.TrainConfig is TrainConfig
+    with pytest.raises(AttributeError):
+        _ = training.nothing
