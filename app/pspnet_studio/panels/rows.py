@@ -7,7 +7,7 @@ from enum import Enum
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPainterPath, QPen, QPixmap
-from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from pspnet_core.project.project import Status
 from pspnet_studio.assets import pixmap
@@ -41,9 +41,9 @@ def draw_icon(painter: QPainter, name: str, rect: QRect, color: QColor) -> None:
 
 def draw_row_background(painter: QPainter, option: QStyleOptionViewItem, is_current: bool) -> None:
     """Chosen rows have a tint and a bar at the left; the row with the keyboard has a ring."""
-    t = tokens(option.palette)
-    rect = option.rect
-    state = option.state
+    from PySide6.QtWidgets import QStyle  # PySide needs 16 ms to make this class: not before a row is painted
+
+    t, rect, state = tokens(option.palette), option.rect, option.state
     if is_current:
         painter.fillRect(rect, t.accent_soft)
         painter.fillRect(QRect(rect.left(), rect.top(), _MARKER_PX, rect.height()), t.accent)
@@ -80,9 +80,13 @@ class ItemDelegate(QStyledItemDelegate):
         super().__init__(parent)
         self._current_key = current_key
 
+    def row_height(self, font: QFont) -> int:
+        """Height of every row, in logical pixels."""
+        text_height = QFontMetrics(font).height() + 2 * QFontMetrics(small(font)).height()
+        return max(THUMBNAIL_PX, text_height + _BAR_PX + 2 * SPACE_XS) + 2 * SPACE_S
+
     def sizeHint(self, option: QStyleOptionViewItem, _index: _Index) -> QSize:
-        text_height = QFontMetrics(option.font).height() + 2 * QFontMetrics(small(option.font)).height()
-        return QSize(220, max(THUMBNAIL_PX, text_height + _BAR_PX + 2 * SPACE_XS) + 2 * SPACE_S)
+        return QSize(220, self.row_height(option.font))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
         painter.save()
@@ -136,7 +140,9 @@ class ItemDelegate(QStyledItemDelegate):
         self._draw_status(painter, QRect(rect.left(), top, rect.width(), line), index, status, share, t)
         bar = QRectF(rect.left(), top + line + SPACE_XS, rect.width(), _BAR_PX)
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(t.border)
+        track = QColor(t.disabled)
+        track.setAlphaF(0.35)  # seen on the tint of the chosen row, too
+        painter.setBrush(track)
         painter.drawRoundedRect(bar, _BAR_PX / 2, _BAR_PX / 2)
         if share > 0:
             bar.setWidth(max(_BAR_PX, bar.width() * min(1.0, share)))

@@ -202,6 +202,7 @@ class TrainingPanel(QWidget):
         else:
             self.run.end()
         self.result.show_outcome(outcome_words(outcome, self._training.current_version))
+        self.result.setToolTip(getattr(outcome, "reason", ""))
         self.refresh()
 
     def _update_versions(self) -> None:

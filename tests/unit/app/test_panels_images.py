@@ -84,6 +84,22 @@ def test_arrow_keys_open_the_next_image(panel: ImagesPanel, session: FakeSession
     assert session.visited == KEYS[:2]
 
 
+def test_end_and_home_go_to_the_ends_of_the_list(panel: ImagesPanel, session: FakeSession, qtbot: QtBot) -> None:
+    session.go_to(KEYS[1])
+    qtbot.keyClick(panel.view, Qt.Key.Key_End)
+    qtbot.keyClick(panel.view, Qt.Key.Key_Home)
+    assert session.visited[1:] == [KEYS[3], KEYS[0]]
+
+
+def test_rows_have_room_for_thumbnail_and_a_large_font(panel: ImagesPanel) -> None:
+    small = panel.view.rowHeight(0)
+    assert small >= 68
+    font = panel.font()
+    font.setPointSize(40)
+    panel.view.setFont(font)
+    assert panel.view.rowHeight(0) > small
+
+
 def test_list_follows_the_session_without_opening_anything(panel: ImagesPanel, session: FakeSession) -> None:
     session.go_to(KEYS[3])
     assert panel.view.currentIndex().data(ItemRole.KEY) == KEYS[3]
