@@ -121,8 +121,8 @@ class _SvgEngine(QIconEngine):
         return color.rgba()
 
     def clone(self) -> QIconEngine:
-        # Qt asks for this when a shared icon is changed. It then owns the copy, but PySide would free it with its
-        # last Python reference (6.12: a crash), so one is kept; nothing in the program changes an icon.
+        # Qt asks for this when a shared icon is changed. It then owns the copy, but PySide frees it with its
+        # last Python reference (seen with 6.12: a crash), so one is kept; nothing in the program changes an icon.
         copy = _SvgEngine(self._name, self._color, self._on_color)
         _clones.append(copy)
         return copy

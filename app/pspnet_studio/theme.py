@@ -253,7 +253,9 @@ QLineEdit, QAbstractSpinBox, QComboBox {
   placeholder-text-color: @muted; selection-background-color: @accent_fill; selection-color: @on_accent;
 }
 QLineEdit:focus, QAbstractSpinBox:focus, QComboBox:focus { border: 2px solid @accent; padding: 2px 6px; }
-QLineEdit:disabled, QAbstractSpinBox:disabled, QComboBox:disabled { color: @disabled; border-color: @border; }
+QLineEdit:disabled, QAbstractSpinBox:disabled, QComboBox:disabled {
+  color: @disabled; placeholder-text-color: @disabled; border-color: @border;
+}
 QLineEdit[isWrong="true"] { border: 2px solid @error; padding: 2px 6px; }
 QComboBox::drop-down { border: none; width: 20px; }
 QComboBox::down-arrow { image: url(@chevron-down); width: 14px; height: 14px; }
@@ -283,7 +285,7 @@ QRadioButton::indicator:checked { width: 6px; height: 6px; border: 5px solid @ac
 QRadioButton::indicator:checked:focus { border-color: @accent; }
 
 QAbstractScrollArea { border: none; }
-QListView { background-color: @surface; outline: none; }
+QListView, QTableView { background-color: @surface; outline: none; }
 QListView QLineEdit { border-radius: 3px; padding: 0 4px; min-height: 0; }
 
 QScrollBar { background: transparent; border: none; margin: 0; }
