@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,64 +25,52 @@ Values = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MaskPatch:
-    """Which pixels of a rectangle changed, and what they were and are.
+class PatchBlock:
+    """The changed pixels of one small rectangle, and what they were and are.
 
     Attributes:
-        item_key: The item it belongs to.
-        label: What the person did, for the undo menu.
-        rect: The smallest rectangle around the changed pixels.
+        rect: Where, in image pixels.
         changed: (rect.h, rect.w) bool.
         old_class: (n,) uint8, class ids of the n changed pixels before, row by row.
         new_class: (n,) uint8, after.
         old_provenance: (n,) uint8 of :class:`~pspnet_core.types.Provenance` values before.
         new_provenance: (n,) uint8, after.
-        version: Number of the model version that was on display, if any.
     """
 
-    item_key: str
-    label: str
     rect: Rect
     changed: BoolMask
     old_class: Values
     new_class: Values
     old_provenance: Values
     new_provenance: Values
-    version: int | None = None
 
     def __post_init__(self) -> None:
         assert self.changed.shape == (self.rect.h, self.rect.w)
         assert self.changed.dtype == np.bool_
         num_changed = int(np.count_nonzero(self.changed))
-        for values in self._planes:
+        for values in self.planes:
             assert values.shape == (num_changed,)
             assert values.dtype == np.uint8
 
     @staticmethod
     def between(
-        item_key: str,
-        label: str,
         rect: Rect,
         old_class: ClassMap,
         new_class: ClassMap,
         old_provenance: ProvenanceMap,
         new_provenance: ProvenanceMap,
-        version: int | None = None,
-    ) -> MaskPatch | None:
-        """The patch that leads from one state of a rectangle to another, cut down to what differs.
+    ) -> PatchBlock | None:
+        """What leads from one state of a rectangle to another, cut down to the box of what differs.
 
         Args:
-            item_key: The item.
-            label: What the person did.
             rect: Where the arrays lie in the image.
             old_class: (rect.h, rect.w) uint8 before; so are the others.
             new_class: After.
             old_provenance: Before.
             new_provenance: After.
-            version: Number of the model version on display.
 
         Returns:
-            None when nothing differs. The patch owns copies.
+            None when nothing differs. The block owns copies.
 
         Raises:
             ValueError: A shape or dtype does not fit the rectangle.
@@ -98,27 +87,75 @@ class MaskPatch:
         changed = differs[inner.slices].copy()
         place = Rect(rect.x + inner.x, rect.y + inner.y, inner.w, inner.h)
         before, after, came_from, comes_from = (array[inner.slices][changed] for array in arrays)
-        return MaskPatch(item_key, label, place, changed, before, after, came_from, comes_from, version)
+        return PatchBlock(place, changed, before, after, came_from, comes_from)
+
+    @property
+    def planes(self) -> tuple[Values, Values, Values, Values]:
+        """Old class, new class, old provenance, new provenance."""
+        return self.old_class, self.new_class, self.old_provenance, self.new_provenance
+
+    def write(self, plane: PlaneStore, values: Values) -> None:
+        """Put ``values`` into the changed pixels of a plane. Raises: ValueError when it reaches over the plane."""
+        if self.rect.intersect(plane.rect) != self.rect:
+            raise ValueError(f"patch {self.rect} reaches over the plane of {plane.width} x {plane.height}")
+        full = np.zeros(self.changed.shape, np.uint8)
+        full[self.changed] = values
+        plane.write(self.rect, full, self.changed)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskPatch:
+    """One step of a person: blocks of changed pixels, so that a long thin stroke costs what it touches.
+
+    Attributes:
+        item_key: The item it belongs to.
+        label: What the person did, for the undo menu.
+        blocks: At least one; they do not overlap.
+        version: Number of the model version that was on display, if any.
+    """
+
+    item_key: str
+    label: str
+    blocks: tuple[PatchBlock, ...]
+    version: int | None = None
+
+    @staticmethod
+    def of(
+        item_key: str, label: str, blocks: Iterable[PatchBlock | None], version: int | None = None
+    ) -> MaskPatch | None:
+        """A patch of the blocks in which something changed (the others are None); None when nothing did."""
+        changed = tuple(block for block in blocks if block is not None)
+        return MaskPatch(item_key, label, changed, version) if changed else None
+
+    @property
+    def rect(self) -> Rect:
+        """The smallest rectangle around all blocks."""
+        around = Rect(0, 0, 0, 0)
+        for block in self.blocks:
+            around = around.union(block.rect)
+        return around
 
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays in memory."""
-        return self.changed.nbytes + sum(values.nbytes for values in self._planes)
+        return sum(block.changed.nbytes + 4 * len(block.old_class) for block in self.blocks)
 
     @property
     def num_changed(self) -> int:
         """Number of changed pixels."""
-        return len(self.old_class)
+        return sum(len(block.old_class) for block in self.blocks)
 
     def apply(self, class_plane: PlaneStore, provenance_plane: PlaneStore) -> None:
         """Do it (again). Raises: ValueError when the patch reaches over the planes."""
-        self._write(class_plane, self.new_class)
-        self._write(provenance_plane, self.new_provenance)
+        for block in self.blocks:
+            block.write(class_plane, block.new_class)
+            block.write(provenance_plane, block.new_provenance)
 
     def revert(self, class_plane: PlaneStore, provenance_plane: PlaneStore) -> None:
         """Undo it. Raises: ValueError when the patch reaches over the planes."""
-        self._write(class_plane, self.old_class)
-        self._write(provenance_plane, self.old_provenance)
+        for block in self.blocks:
+            block.write(class_plane, block.old_class)
+            block.write(provenance_plane, block.old_provenance)
 
     def to_bytes(self) -> bytes:
         """The record as it is kept in the history and in the journal; knows its own length and checksum."""
@@ -127,14 +164,16 @@ class MaskPatch:
                 "kind": "mask",
                 "item": self.item_key,
                 "label": self.label,
-                "rect": list(self.rect),
-                "pixels": self.num_changed,
+                "blocks": [[*block.rect, len(block.old_class)] for block in self.blocks],
                 "version": self.version,
             },
             ensure_ascii=False,
         ).encode()
-        raw = np.packbits(self.changed).tobytes() + b"".join(values.tobytes() for values in self._planes)
-        body = zlib.compress(raw, 1)
+        parts = []
+        for block in self.blocks:
+            parts.append(np.packbits(block.changed).tobytes())
+            parts += [values.tobytes() for values in block.planes]
+        body = zlib.compress(b"".join(parts), 1)
         checksum = zlib.crc32(body, zlib.crc32(header))
         return _FRAME.pack(_MAGIC, _FORMAT, len(header), len(body), checksum) + header + body
 
@@ -151,17 +190,6 @@ class MaskPatch:
             return _from_fields(fields, body)
         except (ValueError, KeyError, TypeError, AssertionError, zlib.error) as error:
             raise _damaged(f"its contents do not fit together ({error})") from error
-
-    @property
-    def _planes(self) -> tuple[Values, Values, Values, Values]:
-        return self.old_class, self.new_class, self.old_provenance, self.new_provenance
-
-    def _write(self, plane: PlaneStore, values: Values) -> None:
-        if self.rect.intersect(plane.rect) != self.rect:
-            raise ValueError(f"patch {self.rect} reaches over the plane of {plane.width} x {plane.height}")
-        full = np.zeros(self.changed.shape, np.uint8)
-        full[self.changed] = values
-        plane.write(self.rect, full, self.changed)
 
 
 def _unframe(data: bytes) -> tuple[bytes, bytes]:
@@ -186,31 +214,32 @@ def _unframe(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _from_fields(fields: dict[str, Any], body: bytes) -> MaskPatch:
-    rect = Rect(*(int(v) for v in fields["rect"]))
-    num_changed = int(fields["pixels"])
-    num_flags = rect.w * rect.h
-    if rect.is_empty or not 0 <= num_changed <= num_flags or fields["kind"] != "mask":
-        raise ValueError(f"{fields['kind']} record of {num_changed} pixels in {rect}")
-    packed = (num_flags + 7) // 8
-    expected = packed + 4 * num_changed
+    if fields["kind"] != "mask" or not fields["blocks"]:
+        raise ValueError(f"{fields['kind']} record of {len(fields['blocks'])} blocks")
+    places = [(Rect(*(int(v) for v in row[:4])), int(row[4])) for row in fields["blocks"]]
+    expected = 0
+    for rect, num_changed in places:
+        if rect.is_empty or not 0 < num_changed <= rect.w * rect.h:
+            raise ValueError(f"{num_changed} pixels in {rect}")
+        expected += _packed_size(rect) + 4 * num_changed
     unpacker = zlib.decompressobj()
     raw = np.frombuffer(unpacker.decompress(body, expected + 1), np.uint8)  # never more memory than was announced
     if len(raw) != expected:
         raise ValueError(f"{len(raw)} bytes unpacked, {expected} expected")
-    flags = np.unpackbits(raw[:packed], count=num_flags).astype(np.bool_).reshape(rect.h, rect.w)
-    old_class, new_class, old_provenance, new_provenance = raw[packed:].reshape(4, num_changed)
+    blocks = []
+    for rect, num_changed in places:
+        packed = _packed_size(rect)
+        flags = np.unpackbits(raw[:packed], count=rect.w * rect.h).astype(np.bool_).reshape(rect.h, rect.w)
+        blocks.append(PatchBlock(rect, flags, *raw[packed : packed + 4 * num_changed].reshape(4, num_changed)))
+        raw = raw[packed + 4 * num_changed :]
     version = fields["version"]
     return MaskPatch(
-        str(fields["item"]),
-        str(fields["label"]),
-        rect,
-        flags,
-        old_class,
-        new_class,
-        old_provenance,
-        new_provenance,
-        None if version is None else int(version),
+        str(fields["item"]), str(fields["label"]), tuple(blocks), None if version is None else int(version)
     )
+
+
+def _packed_size(rect: Rect) -> int:
+    return (rect.w * rect.h + 7) // 8
 
 
 def _damaged(why: str) -> ProjectError:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from pspnet_core.imaging.patch import MaskPatch
+from pspnet_core.imaging.patch import MaskPatch, PatchBlock
 from pspnet_core.imaging.planes import PlaneStore
 from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Prediction, Provenance, Rect, RgbImage
 from pspnet_studio.model.history import History
@@ -133,15 +133,14 @@ class Document(QObject):
     def abort_edit(self) -> None:
         """Close the transaction and put back what it changed."""
         assert self._edit_label is not None, "no edit is open"
-        touched = Rect(0, 0, 0, 0)
+        touched = list(self._before)
         for rect, (classes, provenance) in self._before.items():
             self.class_plane.write(rect, classes)
             self.provenance_plane.write(rect, provenance)
-            touched = touched.union(rect)
         self._edit_label = None
         self._before.clear()
-        if not touched.is_empty:
-            self.region_changed.emit(touched)
+        for rect in touched:
+            self.region_changed.emit(rect)
 
     def undo(self) -> None:
         """Take back the last step; nothing happens while a transaction is open."""
@@ -150,8 +149,7 @@ class Document(QObject):
         patch = self.history.undo()
         if patch is not None:
             patch.revert(self.class_plane, self.provenance_plane)
-            self.region_changed.emit(patch.rect)
-            self._after_edit()
+            self._after_step(patch)
 
     def redo(self) -> None:
         """Do again what was taken back last; nothing happens while a transaction is open."""
@@ -160,8 +158,7 @@ class Document(QObject):
         patch = self.history.redo()
         if patch is not None:
             patch.apply(self.class_plane, self.provenance_plane)
-            self.region_changed.emit(patch.rect)
-            self._after_edit()
+            self._after_step(patch)
 
     # --- whole-image steps
 
@@ -195,6 +192,11 @@ class Document(QObject):
 
     # --- inside
 
+    def _after_step(self, patch: MaskPatch) -> None:
+        for block in patch.blocks:
+            self.region_changed.emit(block.rect)
+        self._after_edit()
+
     def _after_edit(self) -> None:
         self.revision += 1
         self.history_changed.emit()
@@ -213,25 +215,14 @@ class Document(QObject):
                 yield Rect(x, y, _BLOCK_PX, _BLOCK_PX).intersect(self.rect)
 
     def _patch(self, label: str) -> MaskPatch | None:
-        around = Rect(0, 0, 0, 0)
-        for rect in self._before:
-            around = around.union(rect)
-        if around.is_empty:
-            return None
-        old_classes = self.class_plane.read(around)
-        old_provenance = self.provenance_plane.read(around)
-        new_classes, new_provenance = old_classes.copy(), old_provenance.copy()
-        for rect, (classes, provenance) in self._before.items():
-            local = Rect(rect.x - around.x, rect.y - around.y, rect.w, rect.h).slices
-            old_classes[local] = classes
-            old_provenance[local] = provenance
-        return MaskPatch.between(
-            self.item_key,
-            label,
-            around,
-            old_class=old_classes,
-            new_class=new_classes,
-            old_provenance=old_provenance,
-            new_provenance=new_provenance,
-            version=self.prediction_version,
+        blocks = (
+            PatchBlock.between(
+                rect,
+                old_class=classes,
+                new_class=self.class_plane.read(rect),
+                old_provenance=provenance,
+                new_provenance=self.provenance_plane.read(rect),
+            )
+            for rect, (classes, provenance) in self._before.items()
         )
+        return MaskPatch.of(self.item_key, label, blocks, self.prediction_version)

@@ -18,6 +18,7 @@ class History:
         self._budget_bytes = budget_bytes
         self._patches: list[MaskPatch] = []
         self._num_done = 0
+        self._nbytes = 0
 
     @property
     def can_undo(self) -> bool:
@@ -32,16 +33,17 @@ class History:
     @property
     def nbytes(self) -> int:
         """Memory that the records need, in bytes."""
-        return sum(patch.nbytes for patch in self._patches)
+        return self._nbytes
 
     def push(self, patch: MaskPatch) -> None:
         """Add the record of a new edit; what could be redone is gone."""
-        del self._patches[self._num_done :]
+        while len(self._patches) > self._num_done:
+            self._nbytes -= self._patches.pop().nbytes
         self._patches.append(patch)
+        self._nbytes += patch.nbytes
         self._num_done += 1
-        excess = self.nbytes - self._budget_bytes
-        while excess > 0 and len(self._patches) > 1:
-            excess -= self._patches.pop(0).nbytes
+        while self._nbytes > self._budget_bytes and len(self._patches) > 1:
+            self._nbytes -= self._patches.pop(0).nbytes
             self._num_done -= 1
 
     def undo(self) -> MaskPatch | None:

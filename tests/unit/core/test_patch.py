@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pspnet_core.errors import ProjectError
-from pspnet_core.imaging.patch import MaskPatch
+from pspnet_core.imaging.patch import MaskPatch, PatchBlock
 from pspnet_core.imaging.planes import PlaneStore
 from pspnet_core.types import Rect
 
@@ -27,7 +27,8 @@ def random_states(seed, width=40, height=30):
 
 def patch_of(old, new, rect=None, version=None):
     rect = rect or Rect.of_array(old[0])
-    return MaskPatch.between("a/ü.jpg", "Brush", rect, old[0], new[0], old[1], new[1], version)
+    block = PatchBlock.between(rect, old[0], new[0], old[1], new[1])
+    return MaskPatch.of("a/ü.jpg", "Brush", [block], version)
 
 
 @settings(max_examples=60, deadline=None)
@@ -58,8 +59,8 @@ def test_keeps_only_the_box_and_the_pixels_that_changed() -> None:
     assert patch.rect == Rect(30, 20, 4, 5)
     assert patch.num_changed == 2
     assert patch.nbytes == 20 + 8
-    assert patch.new_class.tolist() == [1, 0]
-    assert patch.new_provenance.tolist() == [0, 2]
+    assert patch.blocks[0].new_class.tolist() == [1, 0]
+    assert patch.blocks[0].new_provenance.tolist() == [0, 2]
 
 
 def test_rect_places_the_arrays_in_the_image() -> None:
@@ -122,6 +123,27 @@ def test_a_stroke_is_a_small_record() -> None:
     before = np.full((rect.h, rect.w), 255, np.uint8)
     after = np.where(mask, 1, before).astype(np.uint8)
     nothing = np.zeros_like(before)
-    patch = MaskPatch.between("a", "Brush", rect, before, after, nothing, mask.astype(np.uint8) * 2)
+    block = PatchBlock.between(rect, before, after, nothing, mask.astype(np.uint8) * 2)
+    patch = MaskPatch.of("a", "Brush", [block])
     assert patch is not None
     assert len(patch.to_bytes()) < 8_000
+
+
+def test_blocks_far_apart_cost_what_they_hold_and_survive_a_round_trip() -> None:
+    size = 4000
+    planes = PlaneStore(size, size, 255), PlaneStore(size, size)
+    ones, nothing = np.ones((9, 7), np.uint8), np.zeros((9, 7), np.uint8)
+    places = [Rect(3, 5, 7, 9), Rect(3900, 3950, 7, 9), Rect(2000, 10, 7, 9)]
+    blocks = [PatchBlock.between(place, ones * 255, ones * 4, nothing, ones * 2) for place in places]
+    patch = MaskPatch.of("a", "brush", [*blocks, None], 7)
+    assert patch is not None
+    assert patch.nbytes == 3 * 63 * 5
+    assert patch.rect == Rect(3, 5, 3904, 3954)
+    copy = MaskPatch.from_bytes(patch.to_bytes())
+    assert [block.rect for block in copy.blocks] == places
+    copy.apply(*planes)
+    assert planes[0].read(Rect(3899, 3950, 2, 1)).tolist() == [[255, 4]]
+    assert np.count_nonzero(planes[1].to_array() == 2) == 3 * 63
+    copy.revert(*planes)
+    assert (planes[0].to_array() == 255).all()
+    assert not planes[1].to_array().any()
