@@ -112,7 +112,11 @@ def click(widget: QWidget) -> Script:
 
 
 def press(widget: QWidget, key: Qt.Key, modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> Script:
-    """Press and release a key, shortcuts included."""
+    """Press and release a key, shortcuts included; they need an active window, also without a window manager."""
+    window = widget.window()
+    if not window.isActiveWindow():
+        yield Do(window.activateWindow)
+        yield Wait(window.isActiveWindow, 10, "the window to become active")
     yield Do(lambda: QTest.keyClick(widget, key, modifiers))
     yield None
 

@@ -14,6 +14,7 @@ from pspnet_core.types import UNLABELLED, BoolMask, ClassMap
 Points = NDArray[np.float64]
 _POLYGON_MIN_PX = 400
 _OUTLINE_TOLERANCE = 0.8
+_APART_SCREEN_PX = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,9 @@ def plan_gestures(shown: ClassMap, truth: ClassMap, zoom: float, min_px: int) ->
         mask = wrong & (truth == class_id)
         for area, x, y, region in _regions(mask, min_px):
             if area >= _POLYGON_MIN_PX:
-                points = outline(region, tolerance_px=_OUTLINE_TOLERANCE * max(1.0, 1.0 / zoom))
-                gesture = Gesture("polygon", int(class_id), points + (x, y))
+                path = outline(region, tolerance_px=_OUTLINE_TOLERANCE * max(1.0, 1.0 / zoom))
+                path = begin_apart(path, _APART_SCREEN_PX / zoom)
+                gesture = Gesture("polygon", int(class_id), path + (x, y))
             else:
                 path, diameter = speck_stroke(region)
                 gesture = Gesture("brush", int(class_id), path + (x, y), diameter)
@@ -83,6 +85,20 @@ def outline(region: BoolMask, tolerance_px: float) -> Points:
         loop = np.roll(ring, -entry, axis=0)
         path = np.concatenate([path[: start + 1], loop, loop[:1], path[start:]])
     return path
+
+
+def begin_apart(path: Points, distance: float) -> Points:
+    """The same closed path, begun at the corner that is farthest from all others.
+
+    A click near the first corner closes an outline, so no later corner may come within ``distance`` of it; where one
+    does all the same, it is left out.
+    """
+    squared = ((path[:, None] - path[None]) ** 2).sum(-1)
+    np.fill_diagonal(squared, np.inf)
+    path = np.roll(path, -int(squared.min(axis=1).argmax()), axis=0)
+    is_apart = ((path - path[0]) ** 2).sum(-1) > distance**2
+    is_apart[0] = True
+    return path[is_apart] if is_apart.sum() >= 3 else path
 
 
 def speck_stroke(region: BoolMask) -> tuple[Points, int]:

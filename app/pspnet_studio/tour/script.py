@@ -176,7 +176,7 @@ class TourScript:
         if tools.tool != gesture.tool:
             yield from press(self._canvas, Qt.Key.Key_P if gesture.tool == "polygon" else Qt.Key.Key_B)
             yield Wait(lambda: tools.tool == gesture.tool, 5, f"the {gesture.tool}")
-        points = [self._canvas.image_to_widget(float(x), float(y)) for x, y in gesture.points]
+        points = [self._canvas.event_position(float(x), float(y)) for x, y in gesture.points]
         self.tally.strokes += 1
         if gesture.tool == "polygon":
             yield from clicks(self._canvas, points)
@@ -241,7 +241,7 @@ class TourScript:
     def _wave(self, rect: Rect, row: float) -> list[QPointF]:
         xs = np.linspace(0.1, 0.9, 60)
         return [
-            self._canvas.image_to_widget(float(x * rect.w), float((row + 0.05 * np.sin(20 * x)) * rect.h)) for x in xs
+            self._canvas.event_position(float(x * rect.w), float((row + 0.05 * np.sin(20 * x)) * rect.h)) for x in xs
         ]
 
     def _export(self) -> Script:
@@ -254,9 +254,9 @@ class TourScript:
         yield Do(edit.selectAll)
         yield from type_text(edit, str(folder))
         yield from click(_button(dialog, "Export"))
-        yield Wait(lambda: "written" in self._window.message_bar.text, 120, "the export to end")
+        yield Wait(lambda: bool(self._window.message_bar.text), 120, "the export to end")
         if not any(folder.rglob("*.png")):
-            raise TourError(f"No mask was written to {folder}.")
+            raise TourError(f"No mask was written to {folder}.", self._window.message_bar.text)
 
     # --- pictures and scores
 
