@@ -60,7 +60,6 @@ def collect(project: Project) -> Generator[TrainEvent, None, Collection]:
     ]
     done = {i.key for i in items if project.state(i.key).status is Status.DONE}
     whole = choose_items([Candidate(i.key, i.split, i.key in done) for i in items])
-    sizes: dict[str, tuple[int, int]] = {}
     counts = {}
     labelled: list[Item] = []
     for number, item in enumerate(items):
@@ -73,14 +72,13 @@ def collect(project: Project) -> Generator[TrainEvent, None, Collection]:
         if not (class_map != UNLABELLED).any():
             continue
         labelled.append(item)
-        sizes[item.key] = info.width, info.height
         if not whole:
             evidence = None if item.key in done else blocks_from_hex(project.state(item.key).unaided_blocks)
             counts[item.key] = count_blocks(class_map, evidence)
     blocks = choose_blocks(counts) if not whole else {}
     data = Collection(project.classes, num_images=len(labelled))
     for item in labelled:
-        make = partial(_labelled_image, project, item, data.classes, sizes[item.key], item.key in done)
+        make = partial(_labelled_image, project, item, data.classes, item.key in done)
         if item.key in whole:
             data.holdout.append(make(frozenset(), None))
         else:
@@ -102,7 +100,6 @@ def _labelled_image(
     project: Project,
     item: Item,
     classes: ClassSet,
-    size: tuple[int, int],
     is_done: bool,
     blocks: frozenset[int],
     is_evidence: bool | None,
@@ -122,4 +119,4 @@ def _labelled_image(
                 class_map[annotation.provenance == Provenance.ACCEPTED] = UNLABELLED
         return image, class_map
 
-    return LabelledImage(item.key, load, *size)
+    return LabelledImage(item.key, load)

@@ -87,4 +87,4 @@ def _only(items: Sequence[LabelledImage], class_ids: tuple[int, ...]) -> list[La
         image, class_map = item.load()
         return image, keep[class_map]
 
-    return [LabelledImage(i.key, partial(load, i), i.width, i.height) for i in items]
+    return [LabelledImage(i.key, partial(load, i)) for i in items]

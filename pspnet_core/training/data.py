@@ -22,14 +22,10 @@ class LabelledImage:
     Attributes:
         key: Names it in messages.
         load: Reads (H, W, 3) uint8 RGB and (H, W) uint8 class ids; the caller does not change them.
-        width: W.
-        height: H.
     """
 
     key: str
     load: Callable[[], tuple[RgbImage, ClassMap]]
-    width: int
-    height: int
 
 
 class LabelledCache:

@@ -31,7 +31,7 @@ def item(seed, change=None):
             change(class_map)
         return image, class_map
 
-    return LabelledImage(f"p{seed}.png", load, 96, 96)
+    return LabelledImage(f"p{seed}.png", load)
 
 
 def config(**changes):
@@ -167,7 +167,7 @@ def test_closing_frees_everything(monkeypatch):
         images.append(weakref.ref(image))
         return image, class_map
 
-    events = fit(config(train=[LabelledImage("a", load, 96, 96)], steps=1000))
+    events = fit(config(train=[LabelledImage("a", load)], steps=1000))
     for event in events:
         if isinstance(event, Step):
             break
@@ -221,9 +221,9 @@ def test_unreadable_image_is_named():
         raise ImageReadError("bad.jpg is truncated.")
 
     with pytest.raises(TrainingError, match=r"roof\.jpg"):
-        list(fit(config(train=[item(0), LabelledImage("roof.jpg", load, 4, 4)])))
+        list(fit(config(train=[item(0), LabelledImage("roof.jpg", load)])))
     with pytest.raises(TrainingError, match=r"val\.jpg"):
-        list(fit(config(holdout=[LabelledImage("val.jpg", load, 4, 4)])))
+        list(fit(config(holdout=[LabelledImage("val.jpg", load)])))
 
 
 def test_loss_that_is_no_number_stops_training(monkeypatch):

@@ -191,7 +191,7 @@ def test_optimizer_equals_torch():
 
 
 def labelled(key, load):
-    return LabelledImage(key, load, 96, 96)
+    return LabelledImage(key, load)
 
 
 def test_cache_keeps_what_fits_and_drops_the_oldest():

@@ -1,0 +1,157 @@
+"""train, predict and evaluate on the command line, on tiny pictures."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+
+from pspnet_core import cli  # noqa: E402
+from pspnet_core.imaging.class_maps import read_class_map  # noqa: E402
+from pspnet_core.models.checkpoint import load_checkpoint  # noqa: E402
+from tests.helpers.tiny import CLASSES, write_data_set  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_data_set(tmp_path_factory.mktemp("data"), train=4, val=1, test=2)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(data):
+    path = data / "net.safetensors"
+    assert run("train", data, "--out", path, "--steps", 3) == 0
+    return path
+
+
+def run(*arguments):
+    return cli.main([str(a) for a in arguments] + (["--device", "cpu"] if "--device" not in arguments else []))
+
+
+def rows(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_train_reports_events_and_writes_a_checkpoint(data, tmp_path, capsys):
+    out = tmp_path / "deep" / "x.safetensors"
+    assert run("train", data, "--out", out, "--steps", 2, "--images", 2, "--seed", 5, "--json") == 0
+    events = rows(capsys.readouterr().out)
+    assert [e["step"] for e in events if e["event"] == "step"] == [1, 2]
+    assert events[-1]["event"] == "finished"
+    assert events[-1]["metrics"]["train_images"] == 2
+    assert events[-1]["metrics"]["holdout_images"] == 1
+    loaded = load_checkpoint(out)
+    assert loaded.classes == CLASSES
+    assert loaded.origin["images"] == 2
+    assert [p.name for p in out.parent.iterdir()] == ["x.safetensors"]
+
+
+def test_train_goes_on_from_a_checkpoint(data, checkpoint, tmp_path):
+    assert run("train", data, "--out", tmp_path / "y.safetensors", "--init", checkpoint, "--steps", 1) == 0
+
+
+def test_train_holds_out_part_of_train_without_val(tmp_path, capsys):
+    folder = write_data_set(tmp_path / "d", train=7, test=0)
+    assert run("train", folder, "--out", tmp_path / "z.safetensors", "--steps", 1, "--json") == 0
+    metrics = rows(capsys.readouterr().out)[-1]["metrics"]
+    assert (metrics["train_images"], metrics["holdout_images"]) == (6, 1)
+
+
+def test_evaluate(data, checkpoint, capsys):
+    assert run("evaluate", checkpoint, data, "--json") == 0
+    (result,) = rows(capsys.readouterr().out)
+    assert (result["split"], result["images"]) == ("test", 2)
+    assert 0 <= result["mean_iou"] <= 1
+    assert set(result["iou"]) <= set(CLASSES.names)
+    assert run("evaluate", checkpoint, data, "--split", "val") == 0
+    assert "mean IoU of 1 image(s), split val" in capsys.readouterr().out
+
+
+def test_predict_files_and_folders(data, checkpoint, tmp_path, capsys):
+    out = tmp_path / "out"
+    single = data / "images" / "test" / "p0.png"
+    assert run("predict", checkpoint, single, data / "images", "--out", out, "--confidence", "--json") == 0
+    events = rows(capsys.readouterr().out)
+    assert events[-1] == {"event": "finished", "predicted": 7, "failed": 0}
+    assert (out / "train" / "p3.png").exists()
+    class_map = read_class_map(out / "test" / "p0.png")
+    assert class_map.shape == (96, 96)
+    assert set(np.unique(class_map)) <= set(CLASSES.indices)
+    with Image.open(out / "test" / "p0.confidence.png") as image:
+        assert (image.mode, image.size) == ("L", (96, 96))
+
+
+def test_predict_keeps_images_of_one_stem_apart(data, checkpoint, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    with Image.open(data / "images" / "test" / "p0.png") as image:
+        for suffix in ("png", "bmp"):
+            image.save(folder / f"a.{suffix}")
+    assert run("predict", checkpoint, folder, "--out", tmp_path / "o") == 0
+    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == ["a.bmp.png", "a.png.png"]
+
+
+def test_predict_goes_on_after_a_broken_image(data, checkpoint, tmp_path, capsys):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"not an image")
+    good = data / "images" / "test" / "p1.png"
+    assert run("predict", checkpoint, broken, good, "--out", tmp_path / "o") == 1
+    assert "broken.jpg" in capsys.readouterr().err
+    assert [p.name for p in (tmp_path / "o").iterdir()] == ["p1.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("train", "MISSING", "--out", "TMP/x"), "MISSING"),
+        (("train", "DATA", "--out", "TMP"), "folder"),
+        (("train", "DATA", "--out", "TMP/x", "--init", "TMP/no.safetensors"), "no.safetensors"),
+        (("evaluate", "TMP/no.safetensors", "DATA"), "no.safetensors"),
+        (("evaluate", "CKPT", "DATA", "--split", "none"), "none"),
+        (("predict", "CKPT", "MISSING", "--out", "TMP/o"), "MISSING"),
+        (("predict", "CKPT", "TMP", "--out", "TMP/o"), "no image"),
+    ],
+)
+def test_mistakes_are_told_without_a_traceback(arguments, words, data, checkpoint, tmp_path, capsys):
+    places = {"DATA": str(data), "CKPT": str(checkpoint), "TMP": str(tmp_path)}
+    filled = []
+    for argument in arguments:
+        for name, place in places.items():
+            argument = argument.replace(name, place)
+        filled.append(argument)
+    assert run(*filled) == 1
+    captured = capsys.readouterr()
+    assert words in captured.err
+    assert "Traceback" not in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_that_cannot_be_made(data, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert run("train", data, "--out", tmp_path / "file" / "x.safetensors", "--steps", 1) == 1
+    assert "--out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train",),
+        ("train", "d", "--out", "x", "--seconds", "1", "--steps", "1"),
+        ("train", "d", "--out", "x", "--steps", "0"),
+        ("train", "d", "--out", "x", "--seconds", "-1"),
+        ("train", "d", "--out", "x", "--seed", "-1"),
+        ("evaluate", "c", "d", "--split", "other"),
+        ("predict", "c", "i", "--out", "o", "--device", "gpu"),
+    ],
+)
+def test_wrong_usage(arguments, capsys):
+    assert run(*arguments) == 2
+    assert "usage" in capsys.readouterr().err
+
+
+def test_missing_gpu_is_told(data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert run("train", data, "--out", tmp_path / "x", "--steps", 1, "--device", "cuda") == 1
+    assert "GPU" in capsys.readouterr().err
