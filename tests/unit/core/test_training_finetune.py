@@ -1,0 +1,209 @@
+"""Fine-tuning of a project, on tiny pictures."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+
+from pspnet_core.errors import TrainingError  # noqa: E402
+from pspnet_core.project.project import Project, Split, Status  # noqa: E402
+from pspnet_core.training import finetune as finetune_module  # noqa: E402
+from pspnet_core.training.collection import collect  # noqa: E402
+from pspnet_core.training.config import Recipe  # noqa: E402
+from pspnet_core.training.events import Decided, FinishEarly, Phase, Step  # noqa: E402
+from pspnet_core.training.finetune import finetune  # noqa: E402
+from pspnet_core.training.holdout import labelled_blocks  # noqa: E402
+from pspnet_core.training.versions import VersionStore  # noqa: E402
+from pspnet_core.types import Provenance  # noqa: E402
+from tests.helpers.tiny import CLASSES, picture, write_data_set  # noqa: E402
+
+RECIPE = Recipe(batch_size=2, crop_px=64, warmup_steps=2)
+
+
+def run(project, seconds=1.5, **settings):
+    *_, decided = finetune(project, seconds=seconds, device="cpu", recipe=RECIPE, **settings)
+    assert isinstance(decided, Decided)
+    return decided
+
+
+def collected(project):
+    events = collect(project)
+    while True:
+        try:
+            next(events)
+        except StopIteration as stop:
+            return stop.value
+
+
+@pytest.fixture
+def data_set(tmp_path):
+    return Project.open(write_data_set(tmp_path / "d", train=3, val=1, test=2))
+
+
+@pytest.fixture
+def painted(tmp_path):
+    """Two images without masks, one of them painted by hand before any prediction, 320 px: 25 blocks."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for seed in (0, 1):
+        Image.fromarray(picture(seed, 320)[0]).save(folder / f"{seed}.png")
+    project = Project.open(folder)
+    project.set_classes(CLASSES)
+    class_map = picture(0, 320)[1]
+    provenance = np.full(class_map.shape, Provenance.PAINTED, np.uint8)
+    project.save_annotation(project.item("0.png"), class_map, provenance)
+    project.set_state("0.png", status=Status.IN_PROGRESS, unaided_blocks=labelled_blocks(class_map))
+    project.save()
+    return project
+
+
+def test_first_version_is_adopted_with_its_evidence(data_set):
+    decided = run(data_set)
+    assert decided.adopted
+    assert decided.version.number == 1
+    assert 0 <= decided.mean_iou <= 1
+    assert decided.old_mean_iou is None
+    store = VersionStore(data_set.folder / "versions")
+    assert store.current == 1
+    record = store.list()[0].record
+    assert (record["num_images"], record["holdout"], record["mean_iou"]) == (4, "val", decided.mean_iou)
+    assert record["created"].endswith("+00:00")
+    assert store.load(1).origin["project"] == data_set.uuid
+
+
+def test_a_worse_version_is_kept_but_not_adopted(data_set, monkeypatch):
+    run(data_set, seconds=4)
+    monkeypatch.setattr(finetune_module, "Recipe", Recipe)
+    *_, decided = finetune(
+        data_set, seconds=1.5, device="cpu", recipe=Recipe(batch_size=1, crop_px=32, head_lr=1e-7, backbone_lr=1e-9)
+    )
+    assert not decided.adopted
+    assert decided.mean_iou <= decided.old_mean_iou
+    assert "stays" in decided.reason
+    store = VersionStore(data_set.folder / "versions")
+    assert store.current == 1
+    assert [v.number for v in store.list()] == [1, 2]
+
+
+def test_a_better_version_replaces_a_worse_one(data_set):
+    *_, first = finetune(
+        data_set, seconds=1.2, device="cpu", recipe=Recipe(batch_size=1, crop_px=32, head_lr=1e-7, backbone_lr=1e-9)
+    )
+    events = list(finetune(data_set, seconds=5, device="cpu", recipe=RECIPE))
+    assert any(isinstance(e, Phase) and e.name == "compare" for e in events)
+    decided = events[-1]
+    assert decided.adopted
+    assert decided.mean_iou > decided.old_mean_iou == pytest.approx(first.mean_iou, abs=0.05)
+    assert VersionStore(data_set.folder / "versions").current == 2
+
+
+def test_comparison_on_common_classes_names_the_new_ones(data_set):
+    run(data_set)
+    data_set.set_classes(data_set.classes.add("cloud", index=8))
+    decided = run(data_set)
+    assert "new: cloud" in decided.reason
+
+
+def test_without_evidence_it_is_adopted_and_said(painted):
+    painted.set_state("0.png", unaided_blocks="")
+    decided = run(painted)
+    assert decided.adopted
+    assert decided.mean_iou is None
+    assert "No evidence yet" in decided.reason
+
+
+def test_test_items_and_skipped_ones_take_no_part(data_set):
+    skipped = next(i.key for i in data_set.items if i.split is Split.TRAIN)
+    data_set.set_state(skipped, status=Status.SKIPPED)
+    found = collected(data_set)
+    used = {i.key for i in (*found.train, *found.holdout)}
+    assert found.num_images == len(used) == 3
+    assert skipped not in used
+    assert not any(data_set.item(key).split is Split.TEST for key in used)
+
+
+def test_unaided_blocks_are_held_out_and_not_learnt_from(painted):
+    found = collected(painted)
+    assert found.rule == "blocks"
+    (train,), (held,) = found.train, found.holdout
+    learnt, measured = train.load()[1] != 255, held.load()[1] != 255
+    assert learnt.any()
+    assert measured.any()
+    assert not (learnt & measured).any()
+    assert (learnt | measured).all()
+    assert measured.sum() < 0.34 * learnt.size
+
+
+def test_accepted_pixels_are_no_evidence(painted):
+    item = painted.item("0.png")
+    annotation = painted.load_annotation(item, 320, 320)
+    annotation.provenance[:, ::2] = Provenance.ACCEPTED
+    painted.save_annotation(item, annotation.class_map, annotation.provenance)
+    measured = collected(painted).holdout[0].load()[1] != 255
+    assert measured[:, 1::2].any()
+    assert not measured[:, ::2].any()
+
+
+def test_done_images_are_evidence_as_a_whole(painted):
+    painted.set_state("0.png", status=Status.DONE, unaided_blocks="")
+    assert collected(painted).rule == "blocks"
+
+
+def test_classes_that_came_later_are_ignored(painted):
+    found = collected(painted)
+    item = painted.item("0.png")
+    annotation = painted.load_annotation(item, 320, 320)
+    annotation.class_map[:5] = 77
+    painted.save_annotation(item, annotation.class_map, annotation.provenance)
+    assert 77 not in found.train[0].load()[1]
+
+
+def test_nothing_labelled_is_said(tmp_path):
+    Image.fromarray(picture(0)[0]).save(tmp_path / "a.png")
+    with pytest.raises(TrainingError, match="nothing to learn from"):
+        run(Project.open(tmp_path))
+
+
+def test_unreadable_image_is_named(data_set):
+    bad = next(i for i in data_set.items if i.split is Split.TRAIN)
+    bad.image_path.write_bytes(b"")
+    with pytest.raises(TrainingError, match=bad.key):
+        run(data_set)
+
+
+def test_finish_early_still_decides(data_set):
+    run(data_set)
+    events = finetune(data_set, seconds=600, device="cpu", recipe=RECIPE)
+    for event in events:
+        if isinstance(event, Step) and event.step == 3:
+            break
+    rest = [events.throw(FinishEarly()), *events]
+    assert isinstance(rest[-1], Decided)
+    assert rest[-1].old_mean_iou is not None
+    assert rest[-1].version.record["metrics"]["steps"] == 3
+
+
+def test_finish_early_while_reading_learns_nothing(data_set):
+    events = finetune(data_set, seconds=600, device="cpu", recipe=RECIPE)
+    next(events)
+    with pytest.raises(TrainingError, match="before it had learned"):
+        events.throw(FinishEarly())
+    assert not (data_set.folder / "versions").exists()
+
+
+def test_cancelling_leaves_nothing(data_set):
+    events = finetune(data_set, seconds=600, device="cpu", recipe=RECIPE)
+    for event in events:
+        if isinstance(event, Step):
+            break
+    events.close()
+    assert not (data_set.folder / "versions").exists()
+
+
+def test_damaged_current_version_is_replaced(data_set):
+    path = run(data_set).version.path
+    path.write_bytes(b"damaged")
+    decided = run(data_set)
+    assert decided.adopted
+    assert decided.old_mean_iou is None

@@ -1,0 +1,132 @@
+"""What is held out, by the evidence rule."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pspnet_core.project.records import Split
+from pspnet_core.training.holdout import (
+    Candidate,
+    block_grid,
+    block_mask,
+    blocks_from_hex,
+    choose_blocks,
+    choose_items,
+    count_blocks,
+    labelled_blocks,
+)
+
+
+def done(keys, split=Split.NONE):
+    return [Candidate(key, split, True) for key in keys]
+
+
+def keys(number):
+    return [f"photo_{i}.jpg" for i in range(number)]
+
+
+def test_val_comes_first():
+    candidates = [*done(keys(30), Split.TRAIN), Candidate("v.jpg", Split.VAL, False)]
+    assert choose_items(candidates) == {"v.jpg"}
+
+
+def test_fewer_than_twelve_done_items_are_not_held_out_whole():
+    assert choose_items(done(keys(11))) == frozenset()
+    not_done = [Candidate(k, Split.TRAIN, False) for k in keys(50)]
+    assert choose_items([*done(["a.jpg"]), *not_done]) == frozenset()
+
+
+def test_about_one_in_six_of_many_and_never_all():
+    held = choose_items(done(keys(600)))
+    assert 60 <= len(held) <= 150
+    for number in range(12, 40):
+        assert 1 <= len(choose_items(done(keys(number)))) <= number // 2
+
+
+@given(st.integers(60, 200), st.integers(0, 100))
+def test_what_is_held_out_stays_so_when_more_is_done(number, more):
+    before, after = choose_items(done(keys(number))), choose_items(done(keys(number + more)))
+    assert before <= after
+
+
+def test_order_does_not_matter():
+    assert choose_items(done(keys(40))) == choose_items(done(reversed(keys(40))))
+
+
+def test_test_items_never_take_part():
+    with pytest.raises(ValueError, match="test"):
+        choose_items(done(["a.jpg"], Split.TEST))
+
+
+def test_grid_of_blocks():
+    grid = block_grid((130, 200))
+    assert grid[0, 0] == 0
+    assert grid[63, 63] == 0
+    assert grid[0, 64] == 1
+    assert grid[64, 0] == 4
+    assert grid.max() == 3 * 4 - 1
+    large = block_grid((100, 3000))  # side = ceil(3000 / 16) = 188
+    assert large[0, 187] == 0
+    assert large[0, 188] == 1
+    assert large.max() == 15
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 1000))
+def test_labelled_blocks_come_back(height, width, seed):
+    rng = np.random.default_rng(seed)
+    class_map = np.full((height, width), 255, np.uint8)
+    for _ in range(3):
+        class_map[rng.integers(height), rng.integers(width)] = 4
+    expected = np.unique(block_grid(class_map.shape)[class_map == 4])
+    bits = blocks_from_hex(labelled_blocks(class_map))
+    np.testing.assert_array_equal(np.flatnonzero(bits), expected)
+    assert not any(blocks_from_hex(""))
+
+
+def two_class_image(size=1024):
+    class_map = np.zeros((size, size), np.uint8)
+    class_map[:, size // 2 :] = 1
+    return class_map
+
+
+def test_blocks_are_about_a_sixth_and_no_class_loses_more_than_a_third():
+    counts = {f"{i}.jpg": count_blocks(two_class_image()) for i in range(3)}
+    chosen = choose_blocks(counts)
+    share = sum(len(blocks) for blocks in chosen.values()) / (3 * 256)
+    assert 0.1 < share < 0.25
+    held = sum(counts[key][list(blocks)].sum(axis=0) for key, blocks in chosen.items())
+    total = sum(rows.sum(axis=0) for rows in counts.values())
+    assert (held[:2] <= total[:2] / 3).all()
+    assert held[:2].min() > 0
+
+
+def test_a_rare_class_is_not_taken_away():
+    for number in range(60):
+        class_map = two_class_image(512)
+        class_map[10:20, 10:20] = 7  # all of class 7 lies in one block
+        chosen = choose_blocks({f"{number}.jpg": count_blocks(class_map)})
+        assert 0 not in chosen.get(f"{number}.jpg", ())
+
+
+def test_only_blocks_that_are_evidence():
+    class_map = two_class_image()
+    evidence = [i % 2 == 0 for i in range(256)]
+    chosen = choose_blocks({"a.jpg": count_blocks(class_map, evidence), "b.jpg": count_blocks(class_map, [])})
+    assert set(chosen) == {"a.jpg"}
+    assert all(block % 2 == 0 for block in chosen["a.jpg"])
+    assert choose_blocks({}) == {}
+
+
+def test_choice_is_stable():
+    counts = {"a.jpg": count_blocks(two_class_image())}
+    assert choose_blocks(counts) == choose_blocks({k: v.copy() for k, v in counts.items()})
+
+
+def test_mask_of_blocks():
+    mask = block_mask((130, 200), frozenset({0, 5}))
+    assert mask.sum() == 64 * 64 * 2
+    assert mask[0, 0]
+    assert mask[64, 64]
+    assert not mask[0, 64]
+    assert not block_mask((130, 200), frozenset()).any()
