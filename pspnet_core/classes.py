@@ -85,7 +85,9 @@ class ClassSet:
             if not c.name.strip():
                 raise ClassSetError(f"Class {c.index} has no name.")
             if len(c.color) != 3 or not all(0 <= v <= 255 for v in c.color):
-                raise ClassSetError(f"Class {c.name!r} has an impossible colour {c.color}.", "Expected three values 0 to 255.")
+                raise ClassSetError(
+                    f"Class {c.name!r} has an impossible colour {c.color}.", "Expected three values 0 to 255."
+                )
         names = [c.name for c in self._classes]
         if len(set(names)) != len(names):
             double = next(n for n in names if names.count(n) > 1)

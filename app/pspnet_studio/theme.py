@@ -344,5 +344,8 @@ QLabel[look="title"] { font-weight: 600; }
 QLabel[look="error"] { color: @error; }
 QLabel[look="good"] { color: @good; }
 QLabel[look="warning"] { color: @warning; }
+QFrame[look="notice"], QFrame[look="alarm"] { background-color: @accent_soft; border-bottom: 1px solid @border; }
+QFrame[look="alarm"] { border-left: 4px solid @error; }
+QFrame[look="notice"] { border-left: 4px solid @accent; }
 QFrame[look="card"] { background-color: @surface; border: 1px solid @border; border-radius: @radiuspx; }
 """

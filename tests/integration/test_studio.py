@@ -18,11 +18,15 @@ from pspnet_core.project.project import Project, Status
 from pspnet_core.types import Prediction, Provenance, Rect
 from pspnet_studio.bootstrap import Studio, bootstrap
 from pspnet_studio.dialogs.leave import DropChoice, TrainingChoice
+from pspnet_studio.theme import ThemeManager
 from tests.helpers.folders import files_below, make_data_set, make_folder
 
 
 @pytest.fixture
 def studio(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
+    application = QApplication.instance()
+    assert isinstance(application, QApplication)
+    look = application.palette(), application.style().objectName(), application.styleSheet()
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg"))
     store = QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)
     studio = bootstrap(settings_store=store)
@@ -32,6 +36,13 @@ def studio(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     yield studio
     studio.training.cancel()
     assert studio.runner.shutdown(20)
+    for manager in application.findChildren(ThemeManager):
+        application.styleHints().colorSchemeChanged.disconnect(manager._apply)
+        manager.setParent(None)
+    application.styleHints().unsetColorScheme()
+    application.setStyleSheet(look[2])
+    application.setStyle(look[1])
+    application.setPalette(look[0])
 
 
 def open_paths(qtbot: QtBot, studio: Studio, *paths: Path) -> None:

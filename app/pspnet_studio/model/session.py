@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, Signal
 
 from pspnet_core.classes import ClassSet
 from pspnet_core.errors import PspnetError
-from pspnet_core.project.project import Notice, Project, Status
+from pspnet_core.project.project import Notice, Project, Split, Status
 from pspnet_core.types import UNLABELLED
 from pspnet_studio.jobs.opening import Opened, open_item
 from pspnet_studio.jobs.runner import JobHandle, JobRunner, Lane, Priority
@@ -211,10 +211,10 @@ class Session(QObject):
             self.go_to(self._first_key(project))
 
     def _first_key(self, project: Project) -> str:
-        for key in self._order:
-            if project.state(key).status in (Status.NEW, Status.IN_PROGRESS):
-                return key
-        return self._order[0]
+        """The first image that needs work; one that may be trained on before one of the test split."""
+        open_keys = [key for key in self._order if project.state(key).status in (Status.NEW, Status.IN_PROGRESS)]
+        trainable = (key for key in open_keys if project.item(key).split in (Split.NONE, Split.TRAIN))
+        return next(trainable, next(iter(open_keys), self._order[0]))
 
     def _on_item_opened(self, project: Project, opened: Opened) -> None:
         if project is not self.project or opened.item.key != self._wanted_key:

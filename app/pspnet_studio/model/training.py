@@ -84,10 +84,9 @@ class Training(QObject):
 
     def cancel(self) -> None:
         """End the fine-tune and forget what it learned."""
-        self._is_starting = False
         if self._handle is not None:
             self._handle.cancel()
-        else:
+        elif self._is_starting:
             self._on_ended(None)
 
     def finish_early(self) -> None:

@@ -140,8 +140,8 @@ class Commands(QObject):
             "undo": lambda: self._with_document(Document.undo),
             "redo": lambda: self._with_document(Document.redo),
             "fill_unlabelled": self._fill_unlabelled,
-            "accept_unlabelled": lambda: self._predictions.accept(only_unlabelled=True),
-            "accept_all": lambda: self._predictions.accept(),
+            "accept_unlabelled": lambda: self._accept(only_unlabelled=True),
+            "accept_all": lambda: self._accept(only_unlabelled=False),
             "fit": canvas.fit,
             "actual_size": canvas.actual_size,
             "zoom_in": canvas.zoom_in,
@@ -170,12 +170,19 @@ class Commands(QObject):
         self.update_enabled()
 
     def _with_document(self, function: Callable[[Document], None]) -> None:
+        self._canvas.end_stroke()
         if self._session.document is not None:
             function(self._session.document)
 
+    def _accept(self, only_unlabelled: bool) -> None:
+        self._canvas.end_stroke()
+        if not self._predictions.accept(only_unlabelled):
+            self._window.status_line.showMessage(tr("There was nothing to take over."), 4000)
+
     def _fill_unlabelled(self) -> None:
+        self._canvas.end_stroke()
         document, class_id = self._session.document, self._tool_state.class_id
-        if document is None or class_id is None or document.is_editing:
+        if document is None or class_id is None:
             return
         if not document.fill_unlabelled(class_id):
             self._window.status_line.showMessage(tr("Every pixel has a class already."), 4000)

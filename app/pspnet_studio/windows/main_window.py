@@ -162,7 +162,7 @@ class MainWindow(QMainWindow):
         self.canvas.cursor_moved.connect(self.status_line.set_cursor)
         self.training_panel.seconds_changed.connect(self._on_training_seconds)
         self.training_panel.set_seconds(self._settings.training_seconds)
-        self.canvas.zoom_changed.connect(self.status_line.set_zoom)
+        self.canvas.zoom_changed.connect(self._on_zoom)
         self.canvas.hint_changed.connect(self._on_hint)
 
     def _restore(self) -> None:
@@ -193,13 +193,18 @@ class MainWindow(QMainWindow):
         if not has_project:
             self.welcome.set_recent([f for f in self._settings.recent_folders if Path(f).is_dir()])
             self.canvas.set_document(None)
+            self._on_zoom(self.canvas.zoom)
         self._update_title()
 
     def _on_document_changed(self) -> None:
         self.canvas.set_document(self._session.document)
+        self._on_zoom(self.canvas.zoom)
         self._update_title()
         if self._session.document is not None:
             self.canvas.setFocus()
+
+    def _on_zoom(self, zoom: float) -> None:
+        self.status_line.set_zoom(zoom if self._session.document is not None else None)
 
     def _on_classes_changed(self) -> None:
         if self._session.project is not None:

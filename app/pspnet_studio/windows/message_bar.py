@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QStyle, QToolButton, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
 
 from pspnet_core.errors import PspnetError
+from pspnet_studio import assets
 from pspnet_studio.messages import tr
 
 _MAX_WAITING = 50
@@ -35,7 +36,7 @@ class MessageBar(QFrame):
         self._more.setProperty("look", "muted")
         close = QToolButton(self)
         close.setAutoRaise(True)
-        close.setIcon(self.style().standardIcon(QStyle.StandardPixmap.SP_TitleBarCloseButton))
+        close.setIcon(assets.icon("close"))
         close.setToolTip(tr("Dismiss"))
         close.setAccessibleName(tr("Dismiss message"))
         close.clicked.connect(self._next)
@@ -86,10 +87,7 @@ class MessageBar(QFrame):
     def _show(self, message: object) -> None:
         self._current = message
         is_error = isinstance(message, PspnetError)
-        pixmap = (
-            QStyle.StandardPixmap.SP_MessageBoxWarning if is_error else QStyle.StandardPixmap.SP_MessageBoxInformation
-        )
-        self._icon.setPixmap(self.style().standardIcon(pixmap).pixmap(20, 20))
+        self._icon.setPixmap(assets.icon("warning" if is_error else "info").pixmap(20, 20))
         self._text.setText(_text_of(message))
         self.setProperty("look", "alarm" if is_error else "notice")
         self.style().unpolish(self)

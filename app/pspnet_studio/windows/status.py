@@ -41,9 +41,9 @@ class StatusLine(QStatusBar):
         """Show the image position under the cursor, or none."""
         self.cursor_label.setText("" if x is None else f"{x}, {y}")
 
-    def set_zoom(self, zoom: float) -> None:
-        """Show the zoom, 1.0 = one image pixel per screen pixel."""
-        self.zoom_label.setText(f"{zoom * 100:.3g} %")
+    def set_zoom(self, zoom: float | None) -> None:
+        """Show the zoom, 1.0 = one image pixel per screen pixel; None while there is no image."""
+        self.zoom_label.setText("" if zoom is None else f"{zoom * 100:.0f} %" if zoom >= 0.1 else f"{zoom * 100:.1f} %")
 
     def _field(self, tip: str, width: int) -> QLabel:
         label = QLabel(self)
