@@ -46,7 +46,7 @@ _DECODE_ERRORS = (
     KeyError,
     IndexError,
     AttributeError,
-    OverflowError,
+    ArithmeticError,
     RuntimeError,
     MemoryError,
     AssertionError,

@@ -245,6 +245,21 @@ def test_damaged_bytes_give_an_image_or_a_message(tmp_path_factory, form, data) 
             continue  # any other exception fails the test
 
 
+def test_a_tiff_with_empty_strips_says_so(tmp_path) -> None:
+    """Found by flipping bytes: zero rows per strip make a decoder divide by zero."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, scene().astype(np.uint16), photometric="rgb", planarconfig="contig")
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tiff:
+        tag = tiff.pages[0].tags["RowsPerStrip"]
+        data[tag.valueoffset : tag.valueoffset + 2] = b"\0\0"
+    path.write_bytes(data)
+    try:
+        assert read_image(path).shape == (24, 40, 3)
+    except ImageReadError:
+        return  # either is right; another exception is not
+
+
 def test_decompression_bomb_names_size_and_limit(tmp_path, monkeypatch) -> None:
     path = save(tmp_path / "a.png", Image.fromarray(scene()))
     monkeypatch.setattr(read, "MAX_PIXELS", 900)
