@@ -14,7 +14,8 @@ from pspnet_core.atomic import storage_error, write_bytes, write_json
 from pspnet_core.classes import ClassDef, ClassSet
 from pspnet_core.imaging.class_maps import write_class_map
 from pspnet_core.project.places import user_data_folder
-from pspnet_core.sample_scene import RECIPES, Ground, paint_scene
+from pspnet_core.sample_scene import RECIPES, paint_scene
+from pspnet_core.sample_trees import Ground
 
 NUM_TRAIN = 16
 NUM_TEST = 8

@@ -105,21 +105,7 @@ def export_masks(
         StorageError: A file could not be written.
         ValueError: There is no such format.
     """
-    if format not in FORMATS:
-        raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
-    out = Path(os.path.abspath(out))
-    items = [item for item in project.items if project.has_annotation(item)]
-    if not items:
-        raise ProjectError(
-            f"There is no mask to export in {project.root.name}.",
-            f"None of its {len(project.items)} image(s) is labelled.",
-            "Paint or accept something first.",
-        )
-    _check_place(project, out)
-    targets = _targets(items, out / ("color" if format == "color" else "masks"))
-    foreign = [path for path in [*targets.values(), out / "classes.json"] if _is_foreign(path, project)]
-    if foreign:
-        raise _in_the_way(foreign)
+    items, targets, out = _prepare(project, out, format)
     num_written, num_empty = 0, 0
     failures: list[Notice] = []
     notices: list[Notice] = []
@@ -140,6 +126,26 @@ def export_masks(
     # Last: masks that were read meanwhile may have brought classes.
     write_json(out / "classes.json", project.classes.to_json() | {"software": _SOFTWARE})
     yield ExportFinished(out, num_written, num_empty, tuple(failures), tuple(notices))
+
+
+def _prepare(project: Project, out: Path, form: str) -> tuple[list[Item], dict[str, Path], Path]:
+    """Items with a mask, the file for each by key, and the absolute folder; refuses what cannot be exported."""
+    if form not in FORMATS:
+        raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {form!r}")
+    out = Path(os.path.abspath(out))
+    items = [item for item in project.items if project.has_annotation(item)]
+    if not items:
+        raise ProjectError(
+            f"There is no mask to export in {project.root.name}.",
+            f"None of its {len(project.items)} image(s) is labelled.",
+            "Paint or accept something first.",
+        )
+    _check_place(project, out)
+    targets = _targets(items, out / ("color" if form == "color" else "masks"))
+    foreign = [path for path in [*targets.values(), out / "classes.json"] if _is_foreign(path, project)]
+    if foreign:
+        raise _in_the_way(foreign)
+    return items, targets, out
 
 
 def _load(project: Project, item: Item) -> tuple[ClassMap, tuple[Notice, ...]]:

@@ -88,9 +88,10 @@ def polygon_mask(points: Sequence[Point], shape: tuple[int, int]) -> tuple[Rect,
         return _empty()
     # At each crossing of a row with an edge everything to the right of it changes between outside and inside.
     rows, columns = _crossings(corners, area)
-    toggles = np.bincount(rows * (area.w + 1) + columns, minlength=area.h * (area.w + 1)) & 1
-    table = toggles.astype(np.uint8).reshape(area.h, area.w + 1)[:, :-1]
-    inside: BoolMask = np.bitwise_xor.accumulate(table, axis=1).astype(np.bool_)
+    table = np.zeros((area.h, area.w + 1), np.uint8)
+    np.bitwise_xor.at(table, (rows, columns), 1)
+    np.bitwise_xor.accumulate(table, axis=1, out=table)
+    inside: BoolMask = table[:, :-1].view(np.bool_)
     return _tighten(area, inside)
 
 

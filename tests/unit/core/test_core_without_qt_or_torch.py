@@ -77,6 +77,6 @@ def test_work_on_a_project_needs_neither_torch_nor_qt(tmp_path) -> None:
     assert done.stdout.split() == ["1"]
 
 
-@pytest.mark.parametrize("module", ["pspnet_core.sample_scene", "pspnet_core.sample_paint"])
+@pytest.mark.parametrize("module", ["pspnet_core.sample_scene", "pspnet_core.sample_trees", "pspnet_core.sample_paint"])
 def test_the_painter_loads_opencv_only_when_it_paints(module) -> None:
     assert imported_by(module) == ""

@@ -13,7 +13,8 @@ from pspnet_core.imaging.class_maps import read_class_map
 from pspnet_core.imaging.read import read_image
 from pspnet_core.project.project import Project, Split
 from pspnet_core.sample import CLASSES, truth_path, write_sample
-from pspnet_core.sample_scene import RECIPES, Ground, paint_scene
+from pspnet_core.sample_scene import RECIPES, paint_scene
+from pspnet_core.sample_trees import Ground
 from tests.helpers.tiny_files import contents
 
 
