@@ -140,7 +140,7 @@ def _device(text: str) -> str:
 def _train(options: argparse.Namespace) -> int:
     from pspnet_core.models.checkpoint import save_checkpoint
     from pspnet_core.training.events import Finished
-    from pspnet_core.training.fit import fit
+    from pspnet_core.training.loop import fit
 
     output = Output(options.json)
     _check_writable(options.out)

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pspnet_core.training.config import TrainConfig
     from pspnet_core.training.data import LabelledImage
-    from pspnet_core.training.fit import fit
+    from pspnet_core.training.loop import fit
 
 __all__ = ["LabelledImage", "TrainConfig", "fit"]
 
-_HOMES = {"LabelledImage": "data", "TrainConfig": "config", "fit": "fit"}
+_HOMES = {"LabelledImage": "data", "TrainConfig": "config", "fit": "loop"}  # a module named fit would hide the function
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value  # `fit` is also the name of its module: from now on it is the function
+    globals()[name] = value
     return value

@@ -12,7 +12,7 @@ from pspnet_core.classes import ClassSet
 from pspnet_core.errors import PspnetError, TrainingError
 from pspnet_core.imaging.read import read_image, read_info
 from pspnet_core.project.project import Project
-from pspnet_core.project.records import Item, Split, Status
+from pspnet_core.project.records import Item, ItemState, Split, Status
 from pspnet_core.training.data import LabelledImage, unreadable
 from pspnet_core.training.events import Phase, TrainEvent
 from pspnet_core.training.holdout import (
@@ -73,8 +73,7 @@ def collect(project: Project) -> Generator[TrainEvent, None, Collection]:
             continue
         labelled.append(item)
         if not whole:
-            evidence = None if item.key in done else blocks_from_hex(project.state(item.key).unaided_blocks)
-            counts[item.key] = count_blocks(class_map, evidence)
+            counts[item.key] = count_blocks(class_map, _evidence(project.state(item.key)))
     blocks = choose_blocks(counts) if not whole else {}
     data = Collection(project.classes, num_images=len(labelled))
     for item in labelled:
@@ -94,6 +93,13 @@ def collect(project: Project) -> Generator[TrainEvent, None, Collection]:
             "Paint some pixels of each class, then train.",
         )
     return data
+
+
+def _evidence(state: ItemState) -> list[bool] | None:
+    """Which blocks may be measured on; None for all: what was labelled before any prediction was shown, or is done."""
+    if state.status is Status.DONE or not state.prediction_shown:
+        return None
+    return blocks_from_hex(state.unaided_blocks)
 
 
 def _labelled_image(

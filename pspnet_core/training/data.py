@@ -12,7 +12,7 @@ from pspnet_core.classes import ClassSet
 from pspnet_core.errors import PspnetError, TrainingError
 from pspnet_core.types import UNLABELLED, ClassMap, RgbImage
 
-CACHE_BYTES = 768 << 20
+CACHE_BYTES = 512 << 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pspnet_core.training.collection import Collection, collect
 from pspnet_core.training.comparison import Comparison, Scores, insisting
 from pspnet_core.training.config import Recipe, TrainConfig
 from pspnet_core.training.events import Decided, FinishEarly, Finished, TrainEvent
-from pspnet_core.training.fit import NOTHING_LEARNED, train
+from pspnet_core.training.loop import NOTHING_LEARNED, train
 from pspnet_core.training.versions import VersionStore
 
 _COMPARE_SHARE = 0.04  # of the time, for scoring one version

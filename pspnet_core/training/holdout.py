@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pspnet_core.project.records import Split
-from pspnet_core.types import UNLABELLED, BoolMask, ClassMap
+from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Rect
 
 ONE_IN = 6
 MIN_ITEMS_DONE = 12
@@ -92,39 +92,52 @@ def count_blocks(class_map: ClassMap, evidence: Sequence[bool] | None = None) ->
         class_map: (H, W) uint8.
         evidence: Which blocks may be evidence; None for all.
     """
-    grid = block_grid(class_map.shape)
-    number = int(grid.max()) + 1
-    counts = np.bincount(grid.reshape(-1) * 256 + class_map.reshape(-1), minlength=number * 256).reshape(number, 256)
+    rects = block_rects(class_map.shape)
+    counts = np.stack([np.bincount(class_map[rect.slices].reshape(-1), minlength=256) for rect in rects])
     counts[:, UNLABELLED] = 0
     if evidence is not None:
-        usable = np.zeros(number, bool)
-        usable[: len(evidence)] = evidence[:number]
+        usable = np.zeros(len(rects), bool)
+        usable[: len(evidence)] = evidence[: len(rects)]
         counts[~usable] *= -1
-    return counts
+    return counts.astype(np.int64)
 
 
-def block_grid(shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """(H, W) number of the block that each pixel lies in, row-major.
+def block_rects(shape: tuple[int, ...]) -> list[Rect]:
+    """The blocks of an image of (H, W), row-major.
 
     The side of a block is the larger of 64 and a sixteenth of the longer side, rounded up.
     """
     height, width = shape
-    side = max(_SMALLEST_BLOCK_PX, -(-max(shape) // _BLOCKS_PER_SIDE))
-    rows, columns = np.arange(height) // side, np.arange(width) // side
-    grid: NDArray[np.int64] = rows[:, None] * -(-width // side) + columns
-    return grid
+    rows, columns = _starts(height, shape), _starts(width, shape)
+    side = _side(shape)
+    image = Rect(0, 0, width, height)
+    return [Rect(int(x), int(y), side, side).intersect(image) for y in rows for x in columns]
 
 
 def block_mask(shape: tuple[int, ...], blocks: frozenset[int]) -> BoolMask:
     """(H, W) bool: the pixels of these blocks."""
-    mask: BoolMask = np.isin(block_grid(shape), list(blocks))
+    mask = np.zeros(shape, bool)
+    for number, rect in enumerate(block_rects(shape)):
+        if number in blocks:
+            mask[rect.slices] = True
     return mask
 
 
 def labelled_blocks(class_map: ClassMap) -> str:
     """Hexadecimal bit string, first block first: which blocks of (H, W) uint8 hold a labelled pixel."""
-    labelled = count_blocks(class_map).any(axis=1)
-    return np.packbits(labelled).tobytes().hex()
+    height, width = shape = class_map.shape
+    # The smallest id in a block tells: much faster than counting, so that a window may ask.
+    smallest = np.minimum.reduceat(class_map, _starts(height, shape), axis=0)
+    smallest = np.minimum.reduceat(smallest, _starts(width, shape), axis=1)
+    return np.packbits(smallest.reshape(-1) != UNLABELLED).tobytes().hex()
+
+
+def _side(shape: tuple[int, ...]) -> int:
+    return max(_SMALLEST_BLOCK_PX, -(-max(shape) // _BLOCKS_PER_SIDE))
+
+
+def _starts(length: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    return np.arange(0, length, _side(shape), dtype=np.int64)
 
 
 def blocks_from_hex(text: str) -> list[bool]:

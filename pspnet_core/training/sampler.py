@@ -40,16 +40,13 @@ class AnchorSampler:
     def add(self, image: int, class_map: ClassMap) -> None:
         """Take in the labelled pixels of image number ``image``, (H, W) uint8."""
         flat = class_map.reshape(-1)
-        counts = np.bincount(flat, minlength=256)
-        order = np.argsort(flat, kind="stable")
-        ends = np.cumsum(counts)
-        for class_id in np.flatnonzero(counts).tolist():
+        for class_id in np.flatnonzero(np.bincount(flat, minlength=256)).tolist():
             if class_id == UNLABELLED:
                 continue
-            count = int(counts[class_id])
-            chosen = self._rng.integers(0, count, min(count, _ANCHORS_PER_CLASS)) + ends[class_id] - count
-            self._anchors.setdefault(class_id, []).append((image, class_map.shape[1], order[chosen]))
-            self._counts.setdefault(class_id, []).append(count)
+            positions = np.flatnonzero(flat == class_id)
+            chosen = positions[self._rng.integers(0, positions.size, min(positions.size, _ANCHORS_PER_CLASS))]
+            self._anchors.setdefault(class_id, []).append((image, class_map.shape[1], chosen))
+            self._counts.setdefault(class_id, []).append(int(positions.size))
 
     @property
     def counts(self) -> dict[int, int]:

@@ -53,7 +53,9 @@ def painted(tmp_path):
     class_map = picture(0, 320)[1]
     provenance = np.full(class_map.shape, Provenance.PAINTED, np.uint8)
     project.save_annotation(project.item("0.png"), class_map, provenance)
-    project.set_state("0.png", status=Status.IN_PROGRESS, unaided_blocks=labelled_blocks(class_map))
+    project.set_state(
+        "0.png", status=Status.IN_PROGRESS, unaided_blocks=labelled_blocks(class_map), prediction_shown=True
+    )
     project.save()
     return project
 
@@ -106,7 +108,7 @@ def test_comparison_on_common_classes_names_the_new_ones(data_set):
 
 
 def test_without_evidence_it_is_adopted_and_said(painted):
-    painted.set_state("0.png", unaided_blocks="")
+    painted.set_state("0.png", unaided_blocks="", prediction_shown=True)
     decided = run(painted)
     assert decided.adopted
     assert decided.mean_iou is None
@@ -146,7 +148,14 @@ def test_accepted_pixels_are_no_evidence(painted):
 
 
 def test_done_images_are_evidence_as_a_whole(painted):
-    painted.set_state("0.png", status=Status.DONE, unaided_blocks="")
+    painted.set_state("0.png", unaided_blocks="")
+    assert collected(painted).rule == "none"
+    painted.set_state("0.png", status=Status.DONE)
+    assert collected(painted).rule == "blocks"
+
+
+def test_labels_from_before_any_prediction_are_evidence(painted):
+    painted.set_state("0.png", unaided_blocks="", prediction_shown=False)
     assert collected(painted).rule == "blocks"
 
 

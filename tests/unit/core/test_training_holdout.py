@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pspnet_core.project.records import Split
 from pspnet_core.training.holdout import (
     Candidate,
-    block_grid,
     block_mask,
+    block_rects,
     blocks_from_hex,
     choose_blocks,
     choose_items,
@@ -60,16 +60,12 @@ def test_test_items_never_take_part():
 
 
 def test_grid_of_blocks():
-    grid = block_grid((130, 200))
-    assert grid[0, 0] == 0
-    assert grid[63, 63] == 0
-    assert grid[0, 64] == 1
-    assert grid[64, 0] == 4
-    assert grid.max() == 3 * 4 - 1
-    large = block_grid((100, 3000))  # side = ceil(3000 / 16) = 188
-    assert large[0, 187] == 0
-    assert large[0, 188] == 1
-    assert large.max() == 15
+    small = block_rects((130, 200))
+    assert small[:2] == [(0, 0, 64, 64), (64, 0, 64, 64)]
+    assert small[4] == (0, 64, 64, 64)
+    assert len(small) == 3 * 4
+    assert small[-1] == (192, 128, 8, 2)
+    assert [r[:3] for r in block_rects((100, 3000))[:2]] == [(0, 0, 188), (188, 0, 188)]  # ceil(3000 / 16)
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 1000))
@@ -78,7 +74,7 @@ def test_labelled_blocks_come_back(height, width, seed):
     class_map = np.full((height, width), 255, np.uint8)
     for _ in range(3):
         class_map[rng.integers(height), rng.integers(width)] = 4
-    expected = np.unique(block_grid(class_map.shape)[class_map == 4])
+    expected = [n for n, r in enumerate(block_rects(class_map.shape)) if (class_map[r.slices] == 4).any()]
     bits = blocks_from_hex(labelled_blocks(class_map))
     np.testing.assert_array_equal(np.flatnonzero(bits), expected)
     assert not any(blocks_from_hex(""))
