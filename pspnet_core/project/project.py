@@ -63,6 +63,7 @@ class Project:
         self._record = record
         self._is_new = is_new
         self._items: dict[str, Item] = {}
+        self._gone: dict[str, Item] = {}  # were here in this session: what is open of them can still be saved
         self._notices: tuple[Notice, ...] = ()
         self._lock = threading.RLock()  # of the record; never held during input or output
         self._save_lock = threading.Lock()
@@ -80,6 +81,7 @@ class Project:
 
         Raises:
             ProjectError: No such folder, no image in it, or its project file is damaged or of a newer format.
+            StorageError: A read-only project could not be copied to the user's folder.
         """
         root = Path(root).absolute()
         if not root.is_dir():
@@ -142,8 +144,8 @@ class Project:
         return self._record.settings
 
     def item(self, key: str) -> Item:
-        """The item with this key. Raises: KeyError."""
-        return self._items[key]
+        """The item with this key, also one that a rescan no longer found. Raises: KeyError."""
+        return self._items.get(key) or self._gone[key]
 
     def state(self, key: str) -> ItemState:
         """The state of an item; that of a new one when nothing was said about it."""
@@ -292,6 +294,7 @@ class Project:
                 continue
             items += more.items
             notices += more.notices
+        self._gone |= self._items
         self._items = {item.key: item for item in items}
         self._notices = tuple(notices)
         return found

@@ -11,9 +11,7 @@ from pspnet_core.imaging.planes import TILE_PX, PlaneStore
 from pspnet_core.types import Rect
 
 SIZES = st.integers(1, 2 * TILE_PX + 30)
-RECTS = st.builds(
-    Rect, st.integers(-80, 1100), st.integers(-80, 1100), st.integers(0, 700), st.integers(0, 700)
-)
+RECTS = st.builds(Rect, st.integers(-80, 1100), st.integers(-80, 1100), st.integers(0, 700), st.integers(0, 700))
 
 
 @settings(max_examples=30, deadline=None)

@@ -232,6 +232,20 @@ def test_rescan_sees_new_and_removed_images_and_keeps_states(root) -> None:
     assert Project.open(root).state("images/train/b.png").status is Status.SKIPPED
 
 
+def test_work_on_an_image_that_is_removed_meanwhile_is_saved(root) -> None:
+    project = Project.open(root)
+    item = project.item("images/train/b.png")
+    item.image_path.unlink()
+    project.rescan()
+    assert item not in project.items
+    project.save_annotation(project.item(item.key), *planes())
+    project.save()
+    put_image(root / "images/train/b.png")
+    again = Project.open(root)
+    assert again.load_annotation(again.item(item.key), 12, 8).provenance.max() == 2
+    assert again.state(item.key).labelled_px == 48
+
+
 @pytest.mark.parametrize("prepare", ["missing", "file", "empty", "only masks"])
 def test_folders_that_are_no_project_say_why(tmp_path, prepare) -> None:
     folder = tmp_path / "data"

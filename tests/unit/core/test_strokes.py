@@ -127,9 +127,7 @@ def test_polygon_is_even_odd_by_pixel_centres(points) -> None:
 def test_triangles_that_share_edges_tile_without_overlap(a, b, c, d) -> None:
     """By the even-odd rule a quadrilateral is the exclusive or of its two triangles."""
     whole = paste(polygon_mask([a, b, c, d], SHAPE))
-    np.testing.assert_array_equal(
-        whole, paste(polygon_mask([a, b, c], SHAPE)) ^ paste(polygon_mask([a, c, d], SHAPE))
-    )
+    np.testing.assert_array_equal(whole, paste(polygon_mask([a, b, c], SHAPE)) ^ paste(polygon_mask([a, c, d], SHAPE)))
 
 
 def test_polygon_on_pixel_borders_is_exact() -> None:
