@@ -38,7 +38,7 @@ from pspnet_studio.windows.status import StatusLine
 from pspnet_studio.windows.welcome import WelcomePage
 
 _HINT_MS = 6_000
-_DOCK_WIDTH, _CLASSES_HEIGHT, _MODEL_HEIGHT = 250, 300, 420
+_DOCK_WIDTH, _CLASSES_HEIGHT, _MODEL_HEIGHT = 260, 250, 520
 _TOOL_BAR = (
     ("open_folder",),
     ("brush", "eraser", "polygon", "fill_unlabelled"),
