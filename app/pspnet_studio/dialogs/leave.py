@@ -32,11 +32,11 @@ def ask_about_training(parent: QWidget, purpose: str) -> TrainingChoice:
     box.setText(tr("A fine-tune is running. What should happen to it before {purpose}?").format(purpose=purpose))
     box.setInformativeText(tr("Your painting is saved in any case."))
     buttons = {
-        _button(box, tr("Wait until it ends"), QMessageBox.ButtonRole.AcceptRole): TrainingChoice.WAIT,
-        _button(box, tr("Stop now and keep what it learned"), QMessageBox.ButtonRole.AcceptRole): TrainingChoice.KEEP,
-        _button(box, tr("Discard it"), QMessageBox.ButtonRole.DestructiveRole): TrainingChoice.DISCARD,
+        _button(box, tr("&Wait until it ends"), QMessageBox.ButtonRole.AcceptRole): TrainingChoice.WAIT,
+        _button(box, tr("&Stop now and keep what it learned"), QMessageBox.ButtonRole.AcceptRole): TrainingChoice.KEEP,
+        _button(box, tr("&Discard it"), QMessageBox.ButtonRole.DestructiveRole): TrainingChoice.DISCARD,
     }
-    stay = box.addButton(tr("Go on working"), QMessageBox.ButtonRole.RejectRole)
+    stay = box.addButton(tr("&Go on working"), QMessageBox.ButtonRole.RejectRole)
     box.setEscapeButton(stay)
     box.setDefaultButton(next(iter(buttons)))
     box.exec()
@@ -49,8 +49,8 @@ def ask_add_or_open(parent: QWidget, name: str, project_name: str) -> DropChoice
     box.setText(
         tr("Add “{name}” to the project “{project}”, or open it instead?").format(name=name, project=project_name)
     )
-    add = _button(box, tr("Add to project"), QMessageBox.ButtonRole.AcceptRole)
-    instead = _button(box, tr("Open instead"), QMessageBox.ButtonRole.AcceptRole)
+    add = _button(box, tr("&Add to project"), QMessageBox.ButtonRole.AcceptRole)
+    instead = _button(box, tr("&Open instead"), QMessageBox.ButtonRole.AcceptRole)
     nothing = box.addButton(tr("Cancel"), QMessageBox.ButtonRole.RejectRole)
     box.setEscapeButton(nothing)
     box.setDefaultButton(add)
@@ -65,8 +65,8 @@ def ask_quit_unsaved(parent: QWidget, detail: str) -> bool:
     box = QMessageBox(QMessageBox.Icon.Warning, tr("Not saved"), "", parent=parent)
     box.setText(tr("Your last changes could not be saved."))
     box.setInformativeText(detail)
-    leave = _button(box, tr("Quit and lose them"), QMessageBox.ButtonRole.DestructiveRole)
-    stay = box.addButton(tr("Go back"), QMessageBox.ButtonRole.RejectRole)
+    leave = _button(box, tr("&Quit and lose them"), QMessageBox.ButtonRole.DestructiveRole)
+    stay = box.addButton(tr("&Go back"), QMessageBox.ButtonRole.RejectRole)
     box.setEscapeButton(stay)
     box.setDefaultButton(stay)
     box.exec()
