@@ -65,7 +65,7 @@ def _matrix(
         position += 0.5  # of the pixel's centre
         wanted = position + rng.uniform(-0.8, 0.8) * half
         inside = np.clip(wanted, half, length - half) if length >= 2 * half else length / 2 + (wanted - position) / 4
-        centre.append(float(np.clip(inside, position - 0.9 * half, position + 0.9 * half)))
+        centre.append(float(np.clip(inside, position - 0.85 * half, position + 0.85 * half)))
     middle = np.array([(size - 1) / 2, (size - 1) / 2])
     return np.column_stack([turn, np.array(centre) - 0.5 - turn @ middle])
 

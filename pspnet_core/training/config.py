@@ -28,12 +28,13 @@ class Recipe:
         warmup_steps: Steps of linear warm-up.
         poly_power: The learning rate falls as (1 - progress)^power.
         aux_weight: Of the auxiliary loss.
+        balance_power: Classes weigh in the loss by (share of the labelled pixels)^-this; 0 = every pixel the same.
         clip_norm: Largest norm of a step's gradient.
         ema_share: Window of the moving average of the weights, as a share of the steps so far.
     """
 
-    batch_size: int = 4
-    crop_px: int = 384
+    batch_size: int = 2
+    crop_px: int = 256
     scale_octaves: float = 1.0
     rotation_deg: float = 10.0
     frozen_stages: int = 2
@@ -43,6 +44,7 @@ class Recipe:
     warmup_steps: int = 20
     poly_power: float = 0.9
     aux_weight: float = 0.4
+    balance_power: float = 0.5
     clip_norm: float = 5.0
     ema_share: float = 0.05
 

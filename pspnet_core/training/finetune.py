@@ -114,6 +114,8 @@ def _decide(
         "adopted": adopted,
         "reason": reason,
         "holdout": data.rule,
+        "trained_items": sorted({image.key for image in data.train}),
+        "holdout_items": sorted({image.key for image in data.holdout}),
         "classes": finished.checkpoint.classes.to_json()["classes"],
         "metrics": finished.metrics,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from pspnet_core.errors import TrainingError
 from pspnet_core.models.checkpoint import Checkpoint, Preprocessing
 from pspnet_core.models.pspnet import PSPNet
 from pspnet_core.training.config import Recipe, TrainConfig
-from pspnet_core.training.losses import num_labelled, summed_cross_entropy
+from pspnet_core.training.losses import class_weights, summed_cross_entropy, total_weight
 from pspnet_core.training.optimizer import AdamW, ParameterGroup
 from pspnet_core.types import UNLABELLED, ClassMap, RgbImage
 
@@ -27,13 +27,14 @@ class Learner:
     Args:
         config: Of the run.
         numerics: Where and how to compute.
+        counts: Class id -> labelled pixels of the training images.
 
     Raises:
         CheckpointError: The ImageNet weights are missing.
         TrainingError: The initial checkpoint has another shape.
     """
 
-    def __init__(self, config: TrainConfig, numerics: Numerics) -> None:
+    def __init__(self, config: TrainConfig, numerics: Numerics, counts: Mapping[int, int]) -> None:
         self._config, self._recipe, self._numerics = config, config.recipe, numerics
         self._preprocessing = Preprocessing()
         model = _initial_model(config)
@@ -44,6 +45,8 @@ class Learner:
         self._optimizer = AdamW(_groups(self._model, self._recipe))
         self._channel_of = np.full(256, UNLABELLED, np.int64)
         self._channel_of[list(config.classes.indices)] = np.arange(len(config.classes))
+        amounts = [counts.get(index, 0) for index in config.classes.indices]
+        self._weights = class_weights(amounts, self._recipe.balance_power)
         self.num_steps = 0
         self.loss = math.nan
 
@@ -57,7 +60,7 @@ class Learner:
             TrainingError: The loss is not a number.
         """
         targets = [torch.from_numpy(self._channel_of[labels]) for _, labels in crops]
-        total = sum(num_labelled(t) for t in targets)
+        total = sum(total_weight(t, self._weights) for t in targets)
         assert total > 0, "the caller draws crops with labelled pixels"
         self._optimizer.zero_grad()
         size = 1 if self._numerics.device.type == "cpu" else len(crops)
@@ -82,15 +85,17 @@ class Learner:
         return Checkpoint(self._averaged, self._config.classes, self._preprocessing)
 
     # No yield may happen inside: autocast and the random state belong to the thread.
-    def _forward(self, images: list[RgbImage], target: Tensor, total: int) -> tuple[Tensor, Tensor]:
+    def _forward(self, images: list[RgbImage], target: Tensor, total: float) -> tuple[Tensor, Tensor]:
         device = self._numerics.device
         x = self._preprocessing(images).to(device).contiguous(memory_format=self._numerics.memory_format)
         target = target.to(device)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), self._numerics.autocast():
             torch.manual_seed(self._config.seed * 1_000_003 + self.num_steps)  # dropout
             logits, aux = self._model.logits_and_aux(x)
-        main = summed_cross_entropy(logits, target) / total
-        return main.detach(), main + self._recipe.aux_weight * summed_cross_entropy(aux, target) / total
+        weights = self._weights.to(device)
+        main = summed_cross_entropy(logits, target, weights) / total
+        extra = summed_cross_entropy(aux, target, weights) / total
+        return main.detach(), main + self._recipe.aux_weight * extra
 
     def _update(self, loss: float, lr_factor: float) -> None:
         parameters = [p for p in self._model.parameters() if p.grad is not None]

@@ -90,7 +90,7 @@ class _Run:
         """Everything but the last event."""
         yield Phase("read", 0.0)
         yield from self._read()
-        self._learner = Learner(self._config, numerics_for(self.device))
+        self._learner = Learner(self._config, numerics_for(self.device), self._sampler.counts)
         self._clock.start_training()
         yield Phase("train", 0.0)
         next_evaluation = _FIRST_EVALUATION

@@ -5,6 +5,8 @@ Legend: N batch, K classes, H, W crop size, h, w logit size.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -12,7 +14,7 @@ from torch.nn import functional as F
 from pspnet_core.types import UNLABELLED
 
 
-def summed_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+def summed_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
     """Sum (not mean) of the cross-entropy over labelled pixels, in float32.
 
     A sum lets micro-batches be added exactly: each is divided by the labelled pixels of the whole batch, so that crops
@@ -21,11 +23,27 @@ def summed_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     Args:
         logits: (N, K, h, w) at a lower resolution; upsampled bilinearly here.
         target: (N, H, W) int64 channels, 255 = unlabelled.
+        weights: (K,) float32 of the classes; all 1 when not given.
     """
     full = F.interpolate(logits.float(), size=target.shape[-2:], mode="bilinear", align_corners=False)
-    return F.cross_entropy(full, target, ignore_index=UNLABELLED, reduction="sum")
+    return F.cross_entropy(full, target, weights, ignore_index=UNLABELLED, reduction="sum")
 
 
-def num_labelled(target: Tensor) -> int:
-    """Labelled pixels of (N, H, W) int64 channels."""
-    return int(torch.count_nonzero(target != UNLABELLED))
+def total_weight(target: Tensor, weights: Tensor) -> float:
+    """Sum of the class weights (K,) over the labelled pixels of (N, H, W) int64 channels."""
+    counts = torch.bincount(target.reshape(-1), minlength=UNLABELLED + 1)
+    return float(counts[: len(weights)].double() @ weights.double())
+
+
+def class_weights(counts: Sequence[int], power: float) -> Tensor:
+    """(K,) float32 weights (share of labelled pixels)^-power, with mean 1 over pixels; 1 for classes without any.
+
+    At most ten times the smallest: a class of a few strokes must not rule the gradient.
+    """
+    shares = torch.tensor(counts, dtype=torch.float64) / max(1, sum(counts))
+    weights = torch.where(shares > 0, shares.clamp(min=1e-12) ** -power, 1.0)
+    if not bool((shares > 0).any()):
+        return weights.float()
+    weights = weights.clamp(max=10 * float(weights[shares > 0].min()))
+    weights /= (weights * shares).sum()
+    return torch.where(shares > 0, weights, 1.0).float()

@@ -102,7 +102,7 @@ def test_gradient_of_micro_batches_equals_that_of_the_batch(monkeypatch):
     norms = []
     for device_type in ("cpu", "other"):
         numerics = Numerics(torch.device("cpu"), None, torch.channels_last)
-        learner = Learner(config(model=replace(config().network, dropout=0.0)), numerics)
+        learner = Learner(config(model=replace(config().network, dropout=0.0)), numerics, {})
         monkeypatch.setattr(learner._optimizer, "step", lambda factor: None)
         if device_type == "other":
 
@@ -227,7 +227,7 @@ def test_unreadable_image_is_named():
 
 
 def test_loss_that_is_no_number_stops_training(monkeypatch):
-    def broken(logits, target):
+    def broken(logits, target, weights):
         return logits.sum() * float("nan")
 
     monkeypatch.setattr("pspnet_core.training.learner.summed_cross_entropy", broken)
@@ -247,7 +247,7 @@ def test_out_of_memory_is_told(monkeypatch):
 def test_starts_from_a_checkpoint_and_maps_rows_by_class():
     first = last(fit(config())).checkpoint
     swapped = ClassSet().add("bar", index=5).add("new", index=8).add("ground", index=2)
-    learner = Learner(config(classes=swapped, init=first), numerics_for(torch.device("cpu")))
+    learner = Learner(config(classes=swapped, init=first), numerics_for(torch.device("cpu")), {})
     old, new = first.model.classifier[1].weight, learner.checkpoint({}).model.classifier[1].weight
     assert torch.equal(new[0], old[2])
     assert torch.equal(new[2], old[0])
