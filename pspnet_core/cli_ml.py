@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import re
 import time
 from collections import Counter
@@ -184,6 +185,7 @@ def _train_config(options: argparse.Namespace) -> TrainConfig:
         steps=options.steps,
         seed=options.seed,
         device=options.device,
+        num_threads=_num_threads(),
         origin={"init": str(options.init), "data": data.root.name, "images": len(train)},
     )
 
@@ -226,29 +228,35 @@ class _Report:
 
 
 def _check_writable(path: Path) -> None:
-    """Fail before the training, not after it. Raises: StorageError."""
+    """Fail before the training, not after it; nothing is made yet. Raises: StorageError."""
     if path.is_dir():
         raise StorageError(f"{path} is a folder.", "Expected a file name.", "Give a name such as model.safetensors.")
-    folder = path.absolute().parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".{path.name}.probe"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise StorageError(
-            f"{path} cannot be written.", f"{folder}: {error.strerror}.", "Choose another place for --out."
-        ) from error
+            f"{path} cannot be written.",
+            f"{folder} is {'not a folder' if not folder.is_dir() else 'read-only'}.",
+            "Choose another place for --out.",
+        )
+
+
+def _num_threads() -> int | None:
+    """As many torch threads as there are free cores; what the user has set is left alone."""
+    from pspnet_core.devices import free_cores
+
+    return None if "OMP_NUM_THREADS" in os.environ else free_cores()
 
 
 # --- predict
 
 
 def _predict(options: argparse.Namespace) -> int:
+    from pspnet_core.devices import set_threads
     from pspnet_core.inference.predictor import Predictor
     from pspnet_core.models.checkpoint import load_checkpoint
 
     output = Output(options.json)
+    set_threads(_num_threads())
     names = _output_names(_find_images(options.inputs))
     predictor = Predictor(load_checkpoint(options.checkpoint), options.device)
     num_failed = 0
@@ -338,11 +346,13 @@ def _output_names(images: Iterable[tuple[Path, Path]]) -> dict[Path, Path]:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    from pspnet_core.devices import set_threads
     from pspnet_core.models.checkpoint import load_checkpoint
     from pspnet_core.project.dataset import open_dataset
     from pspnet_core.project.records import Split
 
     output = Output(options.json)
+    set_threads(_num_threads())
     checkpoint = load_checkpoint(options.checkpoint)
     data = open_dataset(options.data)
     items = data.items[Split(options.split)]
