@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtCore import QMimeData, QPoint, QPointF, QSettings, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLineEdit
@@ -16,38 +16,17 @@ from pytestqt.qtbot import QtBot
 
 from pspnet_core.project.project import Project, Status
 from pspnet_core.types import Prediction, Provenance, Rect
-from pspnet_studio.bootstrap import Studio, bootstrap
+from pspnet_studio.bootstrap import Studio
 from pspnet_studio.dialogs.leave import DropChoice, TrainingChoice
-from pspnet_studio.theme import ThemeManager
 from tests.helpers.folders import files_below, make_data_set, make_folder
+from tests.helpers.studio import open_paths, running_studio
 
 
 @pytest.fixture
 def studio(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
-    application = QApplication.instance()
-    assert isinstance(application, QApplication)
-    look = application.palette(), application.style().objectName(), application.styleSheet()
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg"))
-    store = QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)
-    studio = bootstrap(settings_store=store)
-    qtbot.addWidget(studio.window)
-    studio.window.show()
-    qtbot.waitExposed(studio.window)
-    yield studio
-    studio.training.cancel()
-    assert studio.runner.shutdown(20)
-    for manager in application.findChildren(ThemeManager):
-        application.styleHints().colorSchemeChanged.disconnect(manager._apply)
-        manager.setParent(None)
-    application.styleHints().unsetColorScheme()
-    application.setStyleSheet(look[2])
-    application.setStyle(look[1])
-    application.setPalette(look[0])
-
-
-def open_paths(qtbot: QtBot, studio: Studio, *paths: Path) -> None:
-    studio.window.intake.open(list(paths))
-    qtbot.waitUntil(lambda: studio.session.document is not None and not studio.session.is_loading, timeout=10_000)
+    with running_studio(qtbot, tmp_path / "settings.ini") as studio:
+        yield studio
 
 
 def key(studio: Studio, key: Qt.Key, modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
@@ -228,7 +207,6 @@ def test_closing_saves_first(qtbot: QtBot, studio: Studio, tmp_path: Path) -> No
 def test_closing_while_training_waits_for_the_answer(
     qtbot: QtBot, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(type(studio.training), "is_running", property(lambda _: True))
     asked: list[str] = []
 
     def ask(_: object, purpose: str) -> TrainingChoice:
@@ -236,8 +214,10 @@ def test_closing_while_training_waits_for_the_answer(
         return TrainingChoice.STAY
 
     studio.window.guard._ask = ask
-    studio.window.close()
-    assert studio.window.isVisible()
+    with monkeypatch.context() as patch:
+        patch.setattr(type(studio.training), "is_running", property(lambda _: True))
+        studio.window.close()
+        assert studio.window.isVisible()
     assert asked == ["quitting"]
 
 
