@@ -67,7 +67,11 @@ def _matrix(
         inside = np.clip(wanted, half, length - half) if length >= 2 * half else length / 2 + (wanted - position) / 4
         centre.append(float(np.clip(inside, position - 0.85 * half, position + 0.85 * half)))
     middle = np.array([(size - 1) / 2, (size - 1) / 2])
-    return np.column_stack([turn, np.array(centre) - 0.5 - turn @ middle])
+    offset = np.array(centre) - 0.5 - turn @ middle
+    # Shift by less than a pixel so that a pixel of the crop falls on the anchor: also a single labelled pixel is seen.
+    target = np.array([anchor[1], anchor[0]], np.float64)
+    nearest = np.clip(np.rint(np.linalg.solve(turn, target - offset)), 0, size - 1)
+    return np.column_stack([turn, target - turn @ nearest])
 
 
 def change_light(image: RgbImage, rng: np.random.Generator) -> RgbImage:

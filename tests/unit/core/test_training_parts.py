@@ -101,16 +101,14 @@ def test_crops_show_their_anchor(height, width, seed):
     rng = np.random.default_rng(seed)
     class_map = np.full((height, width), 255, np.uint8)
     row, column = int(rng.integers(height)), int(rng.integers(width))
-    class_map[max(0, row - 3) : row + 4, max(0, column - 3) : column + 4] = 9
+    class_map[row, column] = 9
     image = np.repeat((class_map == 9)[..., None], 3, axis=2).astype(np.uint8) * 200
-    shown = 0
     for _ in range(8):
         crop, labels = random_crop(image, class_map, (row, column), 64, Recipe(), rng)
         assert crop.shape == (64, 64, 3)
         assert labels.shape == (64, 64)
         assert set(np.unique(labels)) <= {9, 255}
-        shown += (labels == 9).any()
-    assert shown >= (8 if min(height, width) >= 7 else 4)  # in an image of few pixels it may vanish by scaling
+        assert (labels == 9).any()
 
 
 def test_image_and_labels_stay_together():
