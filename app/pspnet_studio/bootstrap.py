@@ -14,6 +14,7 @@ from pspnet_studio import assets, qt_environment, theme
 from pspnet_studio.jobs.prediction import PredictionEngine
 from pspnet_studio.jobs.runner import JobRunner, Lane, Priority
 from pspnet_studio.jobs.warmup import device_name, prepare_torch
+from pspnet_studio.messages import tr
 from pspnet_studio.model.inhibitor import SleepInhibitor
 from pspnet_studio.model.predictions import Predictions
 from pspnet_studio.model.session import Session
@@ -61,7 +62,7 @@ class FirstPaint(QObject):
         self._runner.call(
             Lane.TORCH,
             lambda: device_name(self._device),
-            name="starting the network",
+            name=tr("starting the network"),
             priority=Priority.VISIBLE,
             on_done=self._window.status_line.set_device,
             on_error=self._window.message_bar.show_message,

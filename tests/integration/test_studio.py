@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLineEdit
 from pytestqt.qtbot import QtBot
 
+from pspnet_core.errors import PspnetError
 from pspnet_core.project.project import Project, Status
 from pspnet_core.types import Prediction, Provenance, Rect
 from pspnet_studio.bootstrap import Studio
@@ -202,6 +205,75 @@ def test_closing_saves_first(qtbot: QtBot, studio: Studio, tmp_path: Path) -> No
     qtbot.waitUntil(lambda: not studio.window.isVisible(), timeout=10_000)
     project = Project.open(folder)
     assert (project.load_annotation(project.item("photo_0.png"), 160, 120).class_map == 0).all()
+
+
+def test_closing_with_a_full_disk_asks_each_time_and_can_be_done(
+    qtbot: QtBot, studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_paths(qtbot, studio, make_folder(tmp_path / "meadow"))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        key(studio, Qt.Key.Key_G)
+        answers = [False, False]
+        asked: list[str] = []
+
+        def ask(_: object, detail: str) -> bool:
+            asked.append(detail)
+            return answers.pop(0)
+
+        patch.setattr("pspnet_studio.windows.main_window.ask_quit_unsaved", ask)
+        for number in (1, 2):
+            studio.window.close()
+            qtbot.waitUntil(lambda number=number: len(asked) == number, timeout=10_000)
+            assert studio.window.isVisible()
+    assert "disk is full" in asked[0]
+    studio.window.close()
+    qtbot.waitUntil(lambda: not studio.window.isVisible(), timeout=10_000)
+    project = Project.open(tmp_path / "meadow")
+    assert (project.load_annotation(project.item("photo_0.png"), 160, 120).class_map == 0).all()
+
+
+def test_a_fine_tune_that_cannot_save_first_says_so(
+    qtbot: QtBot, studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_paths(qtbot, studio, make_data_set(tmp_path / "discs"))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    ends: list[object] = []
+    studio.training.ended.connect(ends.append)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        key(studio, Qt.Key.Key_G)
+        document = studio.session.document
+        assert document is not None
+        document.begin_edit("brush")
+        document.paint(Rect(0, 0, 9, 9), np.ones((9, 9), bool), 1)
+        document.commit_edit()
+        studio.training.start(5)
+        qtbot.waitUntil(lambda: bool(ends), timeout=10_000)
+    assert isinstance(ends[0], PspnetError)
+    assert not studio.training.is_running
+
+
+def test_a_stroke_under_way_is_kept_when_the_next_image_comes(qtbot: QtBot, studio: Studio, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "meadow")
+    open_paths(qtbot, studio, folder)
+    canvas = studio.window.canvas
+    QTest.mousePress(canvas, Qt.MouseButton.LeftButton, pos=canvas.rect().center())
+    document = studio.session.document
+    assert document is not None
+    assert document.is_editing
+    key(studio, Qt.Key.Key_D)
+    qtbot.waitUntil(lambda: studio.session.document is not document)
+    qtbot.waitUntil(lambda: studio.session.autosave.state == "saved", timeout=5_000)
+    project = Project.open(folder)
+    assert (project.load_annotation(project.item("photo_0.png"), 160, 120).class_map == 0).any()
 
 
 def test_closing_while_training_waits_for_the_answer(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pspnet_core.imaging.planes import PlaneStore
 from pspnet_core.imaging.read import read_image
 from pspnet_core.project.project import Item, Notice, Project
-from pspnet_core.types import UNLABELLED, Provenance, RgbImage
+from pspnet_core.types import UNLABELLED, ClassMap, Provenance, ProvenanceMap, RgbImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,13 @@ class Opened:
     notices: tuple[Notice, ...]
 
 
-def open_item(project: Project, item: Item) -> Iterator[Opened]:
+def open_item(project: Project, item: Item, unsaved: tuple[ClassMap, ProvenanceMap] | None = None) -> Iterator[Opened]:
     """Read an item; yields once.
+
+    Args:
+        project: Whose item it is.
+        item: What to read.
+        unsaved: Its planes where they are newer than the disk; they are copied.
 
     Raises:
         ImageReadError: The picture cannot be read.
@@ -39,11 +44,16 @@ def open_item(project: Project, item: Item) -> Iterator[Opened]:
     """
     image = read_image(item.image_path, item.page)
     height, width = image.shape[:2]
-    annotation = project.load_annotation(item, width, height)
+    notices: tuple[Notice, ...] = ()
+    if unsaved is not None and unsaved[0].shape == (height, width):
+        class_map, provenance = unsaved
+    else:
+        annotation = project.load_annotation(item, width, height)
+        class_map, provenance, notices = annotation.class_map, annotation.provenance, tuple(annotation.notices)
     yield Opened(
         item,
         image,
-        PlaneStore.from_array(annotation.class_map, UNLABELLED),
-        PlaneStore.from_array(annotation.provenance, Provenance.UNTOUCHED),
-        tuple(annotation.notices),
+        PlaneStore.from_array(class_map, UNLABELLED),
+        PlaneStore.from_array(provenance, Provenance.UNTOUCHED),
+        notices,
     )

@@ -1,29 +1,42 @@
-"""Saves the open image by itself: soon after each edit, in the io lane."""
+"""Saves by itself: soon after each edit, in the io lane, and again until it worked."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from pspnet_core.errors import PspnetError
-from pspnet_core.project.project import Project, Status
-from pspnet_core.types import UNLABELLED
-from pspnet_studio.jobs.runner import JobRunner, Lane, Priority
+from pspnet_core.project.project import Item, Project, Status
+from pspnet_core.types import UNLABELLED, ClassMap, ProvenanceMap
+from pspnet_studio.jobs.runner import JobHandle, JobRunner, Lane, Priority
+from pspnet_studio.messages import tr
 from pspnet_studio.model.document import Document
 
 _DELAY_MS = 1_000
 _RETRY_MS = 10_000
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Unsaved:
+    """Copies of both planes of an item that are not on disk yet."""
+
+    project: Project
+    item: Item
+    class_map: ClassMap
+    provenance: ProvenanceMap
+
+
 class AutoSave(QObject):
     """Writes the planes of the open document one second after the last edit, and project changes as they come.
 
+    What could not be written is kept, also when another image or project is opened, and tried again every ten seconds.
+
     Signals:
         state_changed: ``saved``, ``unsaved``, ``saving`` or ``failed``.
-        failed: A PspnetError; the work is still in memory and is tried again every ten seconds.
+        failed: A PspnetError; nothing is lost as long as the program runs.
         item_saved: Key of an item whose planes were written.
     """
 
@@ -36,10 +49,12 @@ class AutoSave(QObject):
         self._runner = runner
         self._project: Project | None = None
         self._document: Document | None = None
-        self._saved_revision = 0
-        self._num_writing = 0
+        self._taken_revision = 0
+        self._unsaved: dict[tuple[str, str], Unsaved] = {}
+        self._dirty_projects: dict[str, Project] = {}
+        self._waiting: list[tuple[Callable[[], None] | None, Callable[[PspnetError], None] | None]] = []
+        self._job: JobHandle | None = None
         self._is_failed = False
-        self._project_is_dirty = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.flush)
@@ -49,9 +64,9 @@ class AutoSave(QObject):
         """``saved``, ``unsaved``, ``saving`` or ``failed``."""
         if self._is_failed:
             return "failed"
-        if self._num_writing:
+        if self._job is not None:
             return "saving"
-        return "unsaved" if self._is_dirty else "saved"
+        return "unsaved" if self._has_edits or self._unsaved or self._dirty_projects else "saved"
 
     def watch(self, project: Project | None, document: Document | None) -> None:
         """Save what is unsaved, then look after another document."""
@@ -59,85 +74,108 @@ class AutoSave(QObject):
         if self._document is not None:
             self._document.edited.disconnect(self._on_edited)
         self._project, self._document = project, document
-        self._saved_revision = document.revision if document is not None else 0
+        self._taken_revision = document.revision if document is not None else 0
         if document is not None:
             document.edited.connect(self._on_edited)
 
     def project_changed(self) -> None:
         """The project's own data (classes, status) changed: write them soon."""
-        self._project_is_dirty = True
-        self._timer.start(_DELAY_MS)
-        self.state_changed.emit(self.state)
+        if self._project is not None:
+            self._dirty_projects[self._project.uuid] = self._project
+            self._timer.start(_DELAY_MS)
+            self.state_changed.emit(self.state)
 
-    def flush(self, then: Callable[[], None] | None = None) -> None:
-        """Write everything that is unsaved now; ``then`` is called on the GUI thread after it was written."""
+    def flush(
+        self, then: Callable[[], None] | None = None, on_failed: Callable[[PspnetError], None] | None = None
+    ) -> None:
+        """Write everything that is unsaved now.
+
+        Args:
+            then: Called on the GUI thread once everything is on disk; at once when it is.
+            on_failed: Called instead when it could not be written.
+        """
         self._timer.stop()
-        project, document = self._project, self._document
-        if project is None or not self._is_dirty:
-            if then is not None:
-                self._after_pending(then)
-            return
-        revision = document.revision if document is not None else 0
-        job = self._write_job(project, document if revision != self._saved_revision else None)
-        old_revision, self._saved_revision = self._saved_revision, revision
-        self._project_is_dirty = False
-        self._num_writing += 1
+        self._take_edits()
+        if then is not None or on_failed is not None:
+            self._waiting.append((then, on_failed))
+        self._write()
 
-        def on_done(_: Any) -> None:
-            self._num_writing -= 1
-            self._is_failed = False
-            if document is not None and revision != old_revision:
-                self.item_saved.emit(document.item_key)
-            self.state_changed.emit(self.state)
-            if then is not None:
-                then()
+    def unsaved_planes(self, project: Project, key: str) -> Unsaved | None:
+        """What is newer than the disk for an item, if anything is; its arrays must not be changed."""
+        return self._unsaved.get((project.uuid, key))
 
-        def on_error(error: PspnetError) -> None:
-            self._num_writing -= 1
-            self._is_failed = True
-            self._project_is_dirty = True
-            if self._document is document:
-                self._saved_revision = old_revision
-            self._timer.start(_RETRY_MS)
-            self.state_changed.emit(self.state)
-            self.failed.emit(error)
+    def wait(self, timeout_s: float) -> None:
+        """Block until the write that is going on has ended, at most ``timeout_s`` (the desktop session ends)."""
+        if self._job is not None:
+            self._job.wait(timeout_s)
 
-        self._runner.submit(Lane.IO, job, name="save", priority=Priority.SAVE, on_done=on_done, on_error=on_error)
-        self.state_changed.emit(self.state)
+    # --- inside
 
     @property
-    def _is_dirty(self) -> bool:
-        document = self._document
-        return self._project_is_dirty or (document is not None and document.revision != self._saved_revision)
+    def _has_edits(self) -> bool:
+        return self._document is not None and self._document.revision != self._taken_revision
 
-    def _after_pending(self, then: Callable[[], None]) -> None:
-        if self._num_writing == 0:
-            then()
+    def _take_edits(self) -> None:
+        """Copy the planes of the open document if they changed since the last copy."""
+        project, document = self._project, self._document
+        if project is None or document is None or not self._has_edits:
             return
-        self._runner.call(Lane.IO, lambda: None, name="save", priority=Priority.SAVE, on_done=lambda _: then())
-
-    def _write_job(self, project: Project, document: Document | None) -> Callable[[], Iterator[None]]:
-        if document is None:
-
-            def write_project() -> Iterator[None]:
-                project.save()
-                yield
-
-            return write_project
         item = project.item(document.item_key)
-        class_map, provenance = document.class_plane.to_array(), document.provenance_plane.to_array()
+        class_map, provenance = document.committed_planes()
+        self._unsaved[project.uuid, item.key] = Unsaved(project, item, class_map, provenance)
+        self._taken_revision = document.revision
+        if project.state(item.key).status is Status.NEW and (class_map != UNLABELLED).any():
+            project.set_state(item.key, status=Status.IN_PROGRESS)
 
-        def write_item() -> Iterator[None]:
-            project.save_annotation(item, class_map, provenance)
-            labelled_px = int(np.count_nonzero(class_map != UNLABELLED))
-            status = project.state(item.key).status
-            if status is Status.NEW and labelled_px:
-                status = Status.IN_PROGRESS
-            project.set_state(item.key, status=status, labelled_px=labelled_px, total_px=class_map.size)
-            project.save()
+    def _write(self) -> None:
+        if self._job is not None:
+            return  # its end comes back here
+        items, projects = list(self._unsaved.values()), dict(self._dirty_projects)
+        if not items and not projects:
+            waiting, self._waiting = self._waiting, []
+            for then, _ in waiting:
+                if then is not None:
+                    then()
+            return
+        self._dirty_projects.clear()
+        for unsaved in items:
+            projects[unsaved.project.uuid] = unsaved.project
+
+        def write() -> Iterator[None]:
+            for unsaved in items:
+                unsaved.project.save_annotation(unsaved.item, unsaved.class_map, unsaved.provenance)
+            for project in projects.values():
+                project.save()
             yield
 
-        return write_item
+        def on_done(_: Any) -> None:
+            self._job = None
+            self._is_failed = False
+            for unsaved in items:
+                place = (unsaved.project.uuid, unsaved.item.key)
+                if self._unsaved.get(place) is unsaved:
+                    del self._unsaved[place]
+                if unsaved.project is self._project:
+                    self.item_saved.emit(unsaved.item.key)
+            self._write()
+            self.state_changed.emit(self.state)
+
+        def on_error(error: PspnetError) -> None:
+            self._job = None
+            self._is_failed = True
+            self._dirty_projects = projects | self._dirty_projects
+            self._timer.start(_RETRY_MS)
+            waiting, self._waiting = self._waiting, []
+            self.state_changed.emit(self.state)
+            self.failed.emit(error)
+            for _, on_failed in waiting:
+                if on_failed is not None:
+                    on_failed(error)
+
+        self._job = self._runner.submit(
+            Lane.IO, write, name=tr("saving"), priority=Priority.SAVE, on_done=on_done, on_error=on_error
+        )
+        self.state_changed.emit(self.state)
 
     def _on_edited(self) -> None:
         self._timer.start(_DELAY_MS)

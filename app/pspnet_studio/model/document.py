@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,9 @@ from PySide6.QtCore import QObject, Signal
 
 from pspnet_core.imaging.patch import MaskPatch, PatchBlock
 from pspnet_core.imaging.planes import PlaneStore
-from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Prediction, Provenance, Rect, RgbImage
+from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Prediction, Provenance, ProvenanceMap, Rect, RgbImage
 from pspnet_studio.model.history import History
+from pspnet_studio.model.whole_image import BlockChange, accepted, filled
 
 _BLOCK_PX = 256
 
@@ -95,6 +96,14 @@ class Document(QObject):
         np.copyto(classes, self.prediction.class_map[rect.slices], where=predicted)
         return classes, predicted
 
+    def committed_planes(self) -> tuple[ClassMap, ProvenanceMap]:
+        """Copies of both planes as they are without the transaction that is open (it may still be aborted)."""
+        class_map, provenance = self.class_plane.to_array(), self.provenance_plane.to_array()
+        for rect, (old_classes, old_provenance) in self._before.items():
+            class_map[rect.slices] = old_classes
+            provenance[rect.slices] = old_provenance
+        return class_map, provenance
+
     # --- transactions
 
     def begin_edit(self, label: str) -> None:
@@ -164,12 +173,11 @@ class Document(QObject):
 
     def fill_unlabelled(self, class_id: int) -> bool:
         """Give every unlabelled pixel a class by hand, as one step; False when there was none."""
-        self.begin_edit("fill")
-        for rect in self._blocks(self.rect):
-            mask = self.class_plane.read(rect) == UNLABELLED
-            if mask.any():
-                self.paint(rect, mask, class_id)
-        return self.commit_edit()
+
+        def change(rect: Rect, classes: ClassMap, provenance: ProvenanceMap) -> BlockChange | None:
+            return filled(rect, classes, provenance, class_id)
+
+        return self._change_everywhere("fill", change)
 
     def accept_prediction(self, only_unlabelled: bool = False) -> bool:
         """Take over the prediction as one step; False when nothing changed.
@@ -178,19 +186,33 @@ class Document(QObject):
         """
         if self.prediction is None:
             return False
-        self.begin_edit("accept")
-        for rect in self._blocks(self.rect):
-            provenance = self.provenance_plane.read(rect)
-            mask = provenance == Provenance.UNTOUCHED
-            if only_unlabelled:
-                mask &= self.class_plane.read(rect) == UNLABELLED
-            else:
-                mask |= provenance == Provenance.ACCEPTED
-            if mask.any():
-                self.write(rect, mask, self.prediction.class_map[rect.slices], Provenance.ACCEPTED)
-        return self.commit_edit()
+        predicted = self.prediction.class_map
+
+        def change(rect: Rect, classes: ClassMap, provenance: ProvenanceMap) -> BlockChange | None:
+            return accepted(rect, classes, provenance, predicted[rect.slices], only_unlabelled)
+
+        return self._change_everywhere("accept", change)
 
     # --- inside
+
+    def _change_everywhere(
+        self, label: str, change: Callable[[Rect, ClassMap, ProvenanceMap], BlockChange | None]
+    ) -> bool:
+        """One step over all blocks; ``change`` gets copies of both planes that it may keep."""
+        assert not self.is_editing, "an edit is open"
+        records = []
+        for rect in self._blocks(self.rect):
+            changed = change(rect, self.class_plane.read(rect), self.provenance_plane.read(rect))
+            if changed is not None:
+                self.class_plane.write(changed.rect, changed.classes)
+                self.provenance_plane.write(changed.rect, changed.provenance)
+                records.append(changed.record)
+        patch = MaskPatch.of(self.item_key, label, records, self.prediction_version)
+        if patch is None:
+            return False
+        self.history.push(patch)
+        self._after_step(patch)
+        return True
 
     def _after_step(self, patch: MaskPatch) -> None:
         for block in patch.blocks:

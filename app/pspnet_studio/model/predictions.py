@@ -13,6 +13,7 @@ from pspnet_core.training.holdout import labelled_blocks
 from pspnet_core.types import Prediction
 from pspnet_studio.jobs.prediction import PredictionEngine
 from pspnet_studio.jobs.runner import JobHandle, Lane, Priority
+from pspnet_studio.messages import tr
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.training import Training
 
@@ -80,7 +81,7 @@ class Predictions(QObject):
             self.failed.emit(error)
 
         self._handle = self._session.runner.submit(
-            Lane.TORCH, predict, name="predict", priority=Priority.VISIBLE, on_done=on_done, on_error=on_error
+            Lane.TORCH, predict, name=tr("predicting"), priority=Priority.VISIBLE, on_done=on_done, on_error=on_error
         )
         self._set_state("running")
 

@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, Signal
 
 from pspnet_core.classes import ClassSet
 from pspnet_core.errors import PspnetError
-from pspnet_core.project.project import Notice, Project, Split, Status
+from pspnet_core.project.project import Notice, Project, Rescan, Split, Status
 from pspnet_core.types import UNLABELLED
 from pspnet_studio.jobs.opening import Opened, open_item
 from pspnet_studio.jobs.runner import JobHandle, JobRunner, Lane, Priority
@@ -37,6 +37,7 @@ class Session(QObject):
         project_changed: Another project is open (or none).
         items_changed: Images were added to the project or went away.
         state_changed: Status or labelled share of the item with this key changed.
+        document_leaving: The open image is about to be left: an edit under way has to be ended now.
         document_changed: Another image is open (or none).
         classes_changed: The project's classes changed.
         loading_changed: Whether an image or a project is being read.
@@ -46,6 +47,7 @@ class Session(QObject):
     project_changed = Signal()
     items_changed = Signal()
     state_changed = Signal(str)
+    document_leaving = Signal()
     document_changed = Signal()
     classes_changed = Signal()
     loading_changed = Signal(bool)
@@ -78,31 +80,41 @@ class Session(QObject):
         """Whether an image or a project is being read."""
         return self._loading is not None
 
-    def open_folder(self, folder: Path, include: Sequence[str] | None = None) -> None:
-        """Open a folder as a project; ``include`` limits it to these keys (single files were given)."""
+    def open_folder(self, folder: Path, include: Sequence[str] | None = None, others: Sequence[Path] = ()) -> None:
+        """Open a folder as a project.
+
+        Args:
+            folder: Its root.
+            include: Limits a new project to these of its files (single files were given).
+            others: Folders and files from elsewhere that are added to it.
+        """
+
+        def open_project() -> Project:
+            project = Project.open(folder, include=include)
+            if others:
+                project.add_source(others)
+                project.save()
+            return project
+
         self.autosave.flush()
-        self._load(
-            lambda: Project.open(folder, include=include),
-            self._on_project_opened,
-            name=f"open {folder.name}",
-        )
+        self._load(open_project, self._on_project_opened, tr("opening {name}").format(name=folder.name))
 
     def add_paths(self, paths: Sequence[Path]) -> None:
         """Add folders or files from elsewhere to the open project."""
         project = self.project
         assert project is not None, "no project is open"
+        self._look_again(
+            project,
+            lambda: project.add_source(paths),
+            tr("These images are in the project already."),
+            tr("adding images"),
+        )
 
-        def add() -> int:
-            added = project.add_source(paths).added
-            project.save()
-            return len(added)
-
-        def on_added(num_added: int) -> None:
-            self.items_changed.emit()
-            if num_added == 0:
-                self.notice.emit(Notice(tr("These images are in the project already.")))
-
-        self._load(add, on_added, name="add images")
+    def rescan(self) -> None:
+        """Look again for images and masks in the project's folders."""
+        project = self.project
+        assert project is not None, "no project is open"
+        self._look_again(project, project.rescan, tr("Nothing changed in the folder."), tr("reading the folder"))
 
     def close_project(self) -> None:
         """Save and close; the start page follows."""
@@ -127,9 +139,12 @@ class Session(QObject):
         self.state_changed.emit(key)
         self.autosave.project_changed()
 
-    def save_now(self, then: Callable[[], None] | None = None) -> None:
-        """Write what is unsaved; ``then`` is called after it was written."""
-        self.autosave.flush(then)
+    def save_now(
+        self, then: Callable[[], None] | None = None, on_failed: Callable[[PspnetError], None] | None = None
+    ) -> None:
+        """Write what is unsaved; ``then`` is called after it was written, ``on_failed`` if it could not be."""
+        self.document_leaving.emit()
+        self.autosave.flush(then, on_failed)
 
     # --- images
 
@@ -152,12 +167,19 @@ class Session(QObject):
         """Open an image; what was edited is saved first."""
         project = self.project
         assert project is not None, "no project is open"
-        if self.document is not None and self.document.item_key == key and not self.is_loading:
+        if self.document is not None and self.document.item_key == key:
+            if self._loading is not None:  # another image was on its way: this one is still here
+                self._loading.cancel()
+                self._end_loading(lambda: None)
+            self._wanted_key = key
             return
         previous = self._wanted_key
         self._wanted_key = key
+        self.document_leaving.emit()
         self.autosave.flush()
         item = project.item(key)
+        newer = self.autosave.unsaved_planes(project, key)
+        planes = (newer.class_map, newer.provenance) if newer is not None else None
 
         def on_error(error: PspnetError) -> None:
             self._wanted_key = self.document.item_key if self.document is not None else previous
@@ -168,8 +190,8 @@ class Session(QObject):
             self._loading.cancel()
         self._loading = self.runner.submit(
             Lane.IO,
-            lambda: open_item(project, item),
-            name=f"open {item.image_path.name}",
+            lambda: open_item(project, item, planes),
+            name=tr("opening {name}").format(name=item.image_path.name),
             priority=Priority.OPEN,
             on_done=lambda opened: self._end_loading(lambda: self._on_item_opened(project, opened)),
             on_error=lambda error: self._end_loading(lambda: on_error(error)),
@@ -190,6 +212,22 @@ class Session(QObject):
             on_error=lambda error: self._end_loading(lambda: self.notice.emit(error)),
         )
         self.loading_changed.emit(True)
+
+    def _look_again(self, project: Project, look: Callable[[], Rescan], nothing: str, name: str) -> None:
+        def run() -> Rescan:
+            change = look()
+            if change.added or change.removed:
+                project.save()
+            return change
+
+        def on_done(change: Rescan) -> None:
+            if project is not self.project:
+                return
+            self.items_changed.emit()
+            if not change.added and not change.removed:
+                self.notice.emit(Notice(nothing))
+
+        self.runner.call(Lane.IO, run, name=name, priority=Priority.OPEN, on_done=on_done, on_error=self.notice.emit)
 
     def _end_loading(self, then: Callable[[], None]) -> None:
         self._loading = None
@@ -242,6 +280,7 @@ class Session(QObject):
             self.state_changed.emit(key)
 
     def _set_document(self, document: Document | None) -> None:
+        self.document_leaving.emit()
         old, self.document = self.document, document
         self.autosave.watch(self.project, document)
         self.document_changed.emit()

@@ -80,7 +80,7 @@ class Training(QObject):
         self._is_starting = True
         self.history = []
         self.started.emit()
-        self._session.save_now(then=lambda: self._begin(seconds))
+        self._session.save_now(then=lambda: self._begin(seconds), on_failed=self._on_not_saved)
 
     def cancel(self) -> None:
         """End the fine-tune and forget what it learned."""
@@ -93,6 +93,8 @@ class Training(QObject):
         """End the fine-tune now and keep what it learned so far."""
         if self._handle is not None:
             self._handle.finish_early(FinishEarly())
+        else:
+            self.cancel()  # nothing was learned yet
 
     def versions(self) -> list[Version]:
         """All versions of the project, oldest first."""
@@ -141,13 +143,17 @@ class Training(QObject):
         self._handle = self._session.runner.submit(
             Lane.TORCH,
             run,
-            name="fine-tune",
+            name=tr("fine-tuning"),
             priority=Priority.TRAINING,
             on_event=self._on_event,
             on_done=self._on_ended,
             on_error=self._on_ended,
             on_cancelled=lambda: self._on_ended(None),
         )
+
+    def _on_not_saved(self, error: PspnetError) -> None:
+        if self._is_starting:
+            self._on_ended(error)
 
     def _on_event(self, event: Any) -> None:
         self.history.append(event)

@@ -39,7 +39,6 @@ class IntakeFlow(QObject):
     ) -> None:
         super().__init__(parent)
         self._session, self._guard, self._settings, self._window, self._ask = session, guard, settings, parent, ask
-        self._others: tuple[Path, ...] = ()
         session.project_changed.connect(self._on_project_changed)
 
     def drop(self, paths: Sequence[Path]) -> None:
@@ -62,12 +61,10 @@ class IntakeFlow(QObject):
         except PspnetError as error:
             self._session.notice.emit(error)
             return
-
-        def go() -> None:
-            self._others = intake.others
-            self._session.open_folder(intake.root, intake.include)
-
-        self._guard.run(tr("opening another folder"), go)
+        self._guard.run(
+            tr("opening another folder"),
+            lambda: self._session.open_folder(intake.root, intake.include, intake.others),
+        )
 
     def choose_folder(self) -> None:
         """Ask for a folder and open it."""
@@ -96,9 +93,5 @@ class IntakeFlow(QObject):
 
     def _on_project_changed(self) -> None:
         project = self._session.project
-        if project is None:
-            return
-        self._settings.add_recent_folder(str(project.root))
-        others, self._others = self._others, ()
-        if others:
-            self._session.add_paths(others)
+        if project is not None:
+            self._settings.add_recent_folder(str(project.root))

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from pspnet_core.errors import PspnetError
 from pspnet_studio.canvas.view import CanvasView
 from pspnet_studio.dialogs.leave import ask_quit_unsaved
 from pspnet_studio.messages import tr
@@ -38,6 +39,7 @@ from pspnet_studio.windows.status import StatusLine
 from pspnet_studio.windows.welcome import WelcomePage
 
 _HINT_MS = 6_000
+_LOGOUT_WAIT_S = 5.0
 _DOCK_WIDTH, _CLASSES_HEIGHT, _MODEL_HEIGHT = 260, 250, 520
 _TOOL_BAR = (
     ("open_folder",),
@@ -152,6 +154,7 @@ class MainWindow(QMainWindow):
 
     def _connect(self) -> None:
         self._session.project_changed.connect(self._on_project_changed)
+        self._session.document_leaving.connect(self.canvas.end_stroke)
         self._session.document_changed.connect(self._on_document_changed)
         self._session.classes_changed.connect(self._on_classes_changed)
         self._session.notice.connect(self.message_bar.show_message)
@@ -176,6 +179,7 @@ class MainWindow(QMainWindow):
     def on_commit_data_request(self, manager: QSessionManager) -> None:
         """The desktop session ends: save, and ask about a running fine-tune if that is allowed."""
         self._session.save_now()
+        self._session.autosave.wait(_LOGOUT_WAIT_S)  # the desktop may end us as soon as this returns
         if self._training.is_running and manager.allowsInteraction():
             manager.cancel()
             manager.release()
@@ -232,20 +236,15 @@ class MainWindow(QMainWindow):
             self.setWindowTitle(f"{Path(key).name} — {project.root.name} — PSPNet Studio")
 
     def _finish_closing(self) -> None:
-        autosave = self._session.autosave
+        self._session.save_now(then=self._close_for_good, on_failed=self._on_not_saved)
 
-        def on_saved() -> None:
-            if autosave.state == "saved":
-                self._may_close = True
-                self.close()
+    def _on_not_saved(self, error: PspnetError) -> None:
+        if not self._may_close and ask_quit_unsaved(self, str(error)):
+            self._close_for_good()
 
-        def on_failed(error: object) -> None:
-            if not self._may_close and ask_quit_unsaved(self, str(error)):
-                self._may_close = True
-                self.close()
-
-        autosave.failed.connect(on_failed, Qt.ConnectionType.SingleShotConnection)
-        self._session.save_now(then=on_saved)
+    def _close_for_good(self) -> None:
+        self._may_close = True
+        self.close()
 
     # --- Qt
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,25 @@ def paint(session: Session, rect: Rect, class_id: int) -> None:
     session.document.begin_edit("brush")
     session.document.paint(rect, np.ones((rect.h, rect.w), bool), class_id)
     session.document.commit_edit()
+
+
+class Disk:
+    """A disk that can be full."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_full = False
+        self._replace = os.replace
+        monkeypatch.setattr(os, "replace", self.replace)
+
+    def replace(self, *args: Any) -> None:
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self._replace(*args)
+
+
+def count_on_disk(folder: Path, key: str, class_id: int) -> int:
+    project = Project.open(folder)
+    return int(np.count_nonzero(project.load_annotation(project.item(key), 160, 120).class_map == class_id))
 
 
 def saved(session: Session) -> bool:
@@ -141,22 +161,13 @@ def test_a_full_disk_is_told_and_tried_again(
 ) -> None:
     monkeypatch.setattr("pspnet_studio.model.autosave._RETRY_MS", 300)
     open_folder(qtbot, session, make_folder(tmp_path / "photos"))
-    is_full = True
-    import os
-
-    real = os.replace
-
-    def replace(*args: Any) -> None:
-        if is_full:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(*args)
-
-    monkeypatch.setattr(os, "replace", replace)
+    disk = Disk(monkeypatch)
+    disk.is_full = True
     paint(session, Rect(0, 0, 5, 5), 1)
     qtbot.waitUntil(lambda: session.autosave.state == "failed")
     qtbot.waitUntil(lambda: bool(session.seen))  # type: ignore[attr-defined]
     assert "disk is full" in session.seen[0].title  # type: ignore[attr-defined]
-    is_full = False
+    disk.is_full = False
     qtbot.waitUntil(lambda: saved(session), timeout=5000)
     project = Project.open(tmp_path / "photos")
     assert np.count_nonzero(project.load_annotation(project.item("photo_0.png"), 160, 120).class_map == 1) == 25
@@ -210,3 +221,121 @@ def test_closing_saves(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
     qtbot.waitUntil(lambda: bool(done))
     project = Project.open(tmp_path / "photos")
     assert np.count_nonzero(project.load_annotation(project.item("photo_0.png"), 160, 120).class_map == 1) == 25
+
+
+def test_what_could_not_be_saved_survives_going_on_and_closing(
+    qtbot: QtBot, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pspnet_studio.model.autosave._RETRY_MS", 200)
+    folder = make_folder(tmp_path / "photos")
+    disk = Disk(monkeypatch)
+    open_folder(qtbot, session, folder)
+    disk.is_full = True
+    paint(session, Rect(0, 0, 5, 5), 1)
+    go_to(qtbot, session, "photo_1.png")
+    paint(session, Rect(0, 0, 4, 4), 1)
+    qtbot.waitUntil(lambda: session.autosave.state == "failed")
+    go_to(qtbot, session, "photo_0.png")
+    assert session.document is not None
+    assert np.count_nonzero(session.document.class_plane.to_array() == 1) == 25, "newer than the disk"
+    session.close_project()
+    disk.is_full = False
+    qtbot.waitUntil(lambda: saved(session), timeout=5000)
+    assert count_on_disk(folder, "photo_0.png", 1) == 25
+    assert count_on_disk(folder, "photo_1.png", 1) == 16
+
+
+def test_whoever_waits_for_a_save_is_told_that_it_failed(
+    qtbot: QtBot, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_folder(qtbot, session, make_folder(tmp_path / "photos"))
+    disk = Disk(monkeypatch)
+    disk.is_full = True
+    paint(session, Rect(0, 0, 5, 5), 1)
+    done: list[object] = []
+    failed: list[PspnetError] = []
+    session.save_now(then=lambda: done.append(1), on_failed=failed.append)
+    qtbot.waitUntil(lambda: bool(failed))
+    assert not done
+    disk.is_full = False
+    session.save_now(then=lambda: done.append(1), on_failed=failed.append)
+    qtbot.waitUntil(lambda: bool(done))
+    assert len(failed) == 1
+
+
+def test_there_and_back_again_keeps_what_was_painted_meanwhile(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "photos")
+    open_folder(qtbot, session, folder)
+    before = session.document
+    session.go_to("photo_1.png")
+    session.go_to("photo_0.png")
+    paint(session, Rect(0, 0, 4, 4), 1)
+    done: list[bool] = []
+    session.save_now(then=lambda: done.append(True))
+    qtbot.waitUntil(lambda: bool(done))
+    assert session.document is before
+    assert session.current_key == "photo_0.png"
+    assert not session.is_loading
+    assert count_on_disk(folder, "photo_0.png", 1) == 16
+
+
+def test_an_edit_under_way_is_ended_before_its_image_is_left(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "photos")
+    open_folder(qtbot, session, folder)
+    document = session.document
+    assert document is not None
+    document.begin_edit("brush")
+    document.paint(Rect(0, 0, 4, 4), np.ones((4, 4), bool), 1)
+
+    def end() -> None:
+        if document.is_editing:
+            document.commit_edit()
+
+    session.document_leaving.connect(end)
+    go_to(qtbot, session, "photo_1.png")
+    qtbot.waitUntil(lambda: saved(session))
+    assert count_on_disk(folder, "photo_0.png", 1) == 16
+
+
+def test_a_stroke_that_is_aborted_later_is_never_saved(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "photos")
+    open_folder(qtbot, session, folder)
+    document = session.document
+    assert document is not None
+    paint(session, Rect(0, 0, 4, 4), 1)
+    document.begin_edit("brush")
+    document.paint(Rect(50, 50, 5, 5), np.ones((5, 5), bool), 1)
+    qtbot.waitUntil(lambda: saved(session), timeout=5000)
+    assert document.is_editing
+    document.abort_edit()
+    assert count_on_disk(folder, "photo_0.png", 1) == 16
+
+
+def test_two_folders_open_together(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
+    first, second = make_folder(tmp_path / "a"), make_folder(tmp_path / "b", with_classes=False)
+    session.open_folder(first, others=[second])
+    qtbot.waitUntil(lambda: session.document is not None and not session.is_loading)
+    assert session.project is not None
+    assert len(session.project.items) == 6
+
+
+def test_adding_goes_on_while_an_image_is_opened(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
+    open_folder(qtbot, session, make_folder(tmp_path / "a"))
+    told: list[bool] = []
+    session.items_changed.connect(lambda: told.append(True))
+    session.add_paths([make_folder(tmp_path / "b", with_classes=False)])
+    session.step(1)
+    qtbot.waitUntil(lambda: bool(told) and not session.is_loading)
+    assert session.project is not None
+    assert len(session.project.items) == 6
+
+
+def test_reading_the_folder_again_finds_what_came(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "a", count=2)
+    open_folder(qtbot, session, folder)
+    make_folder(folder, count=4)
+    session.rescan()
+    qtbot.waitUntil(lambda: session.project is not None and len(session.project.items) == 4)
+    session.rescan()
+    qtbot.waitUntil(lambda: bool(session.seen))  # type: ignore[attr-defined]
+    assert "Nothing changed" in session.seen[0].title  # type: ignore[attr-defined]
