@@ -38,7 +38,6 @@ class LabelledCache:
 
     def __init__(self, classes: ClassSet, budget_bytes: int = CACHE_BYTES) -> None:
         self.classes = classes
-        self.classes = classes
         self._budget = budget_bytes
         self._kept: OrderedDict[LabelledImage, tuple[RgbImage, ClassMap]] = OrderedDict()
         self._bytes = 0
