@@ -60,15 +60,19 @@ class ClassSet:
 
     Args:
         classes: In display order.
-        next_index: First id that was never used; at least one more than the largest id.
+        next_index: Where the ids of new classes go on; at least one more than the largest id.
+        reserved: Ids without a class that no new class may get: those of removed classes, and those that lie in
+            masks. When None, all below ``next_index``.
 
     Raises:
         ClassSetError: An id outside 0 to 254 or twice, an empty or double name, more than 255 classes.
     """
 
-    __slots__ = ("_by_index", "_classes", "next_index")
+    __slots__ = ("_by_index", "_classes", "next_index", "reserved")
 
-    def __init__(self, classes: Iterable[ClassDef] = (), next_index: int = 0) -> None:
+    def __init__(
+        self, classes: Iterable[ClassDef] = (), next_index: int = 0, reserved: Iterable[int] | None = None
+    ) -> None:
         self._classes = tuple(classes)
         if len(self._classes) > MAX_CLASSES:
             raise ClassSetError(
@@ -93,6 +97,9 @@ class ClassSet:
             double = next(n for n in names if names.count(n) > 1)
             raise ClassSetError(f"There are two classes named {double!r}.", remedy="Choose another name.")
         self.next_index = max(next_index, max((c.index + 1 for c in self._classes), default=0))
+        # What a writer who knew of no reserved ids may have used.
+        without = range(min(next_index, UNLABELLED)) if reserved is None else reserved
+        self.reserved = frozenset(without) - self._by_index.keys()
 
     def __iter__(self) -> Iterator[ClassDef]:
         return iter(self._classes)
@@ -108,10 +115,10 @@ class ClassSet:
         return self._by_index[index]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ClassSet) and self._classes == other._classes and self.next_index == other.next_index
+        return isinstance(other, ClassSet) and self._state == other._state
 
     def __hash__(self) -> int:
-        return hash((self._classes, self.next_index))
+        return hash(self._state)
 
     def __repr__(self) -> str:
         return f"ClassSet({[(c.index, c.name) for c in self._classes]})"
@@ -120,6 +127,16 @@ class ClassSet:
     def indices(self) -> tuple[int, ...]:
         """Class ids in display order."""
         return tuple(c.index for c in self._classes)
+
+    @property
+    def free_indices(self) -> tuple[int, ...]:
+        """Ids for new classes, in the order in which they are given: from ``next_index`` up, then smaller ones."""
+        order = (*range(self.next_index, UNLABELLED), *range(min(self.next_index, UNLABELLED)))
+        return tuple(index for index in order if index not in self._by_index and index not in self.reserved)
+
+    @property
+    def _state(self) -> tuple[tuple[ClassDef, ...], int, frozenset[int]]:
+        return self._classes, self.next_index, self.reserved
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -132,20 +149,24 @@ class ClassSet:
         Args:
             name: Its name.
             color: RGB; the next default colour when not given.
-            index: Its id; the next id that was never used when not given.
+            index: Its id, also a reserved one; the first free one when not given.
 
         Raises:
             ClassSetError: The name or id is taken, or no id is left.
         """
-        index = self.next_index if index is None else index
-        if index >= UNLABELLED:
+        free = self.free_indices if index is None else (index,)
+        if not free:
             raise ClassSetError(
                 "No class id is left.",
                 f"All {MAX_CLASSES} ids of this project were used; ids are never reused.",
                 "Merge classes, or start a new project.",
             )
-        new = ClassDef(index, name.strip(), color or self._free_color(index))
-        return ClassSet((*self._classes, new), self.next_index)
+        new = ClassDef(free[0], name.strip(), color or self._free_color(free[0]))
+        return ClassSet((*self._classes, new), self.next_index, self.reserved)
+
+    def reserve(self, indices: Iterable[int]) -> ClassSet:
+        """A set in which no new class gets one of these ids."""
+        return ClassSet(self._classes, self.next_index, self.reserved.union(indices))
 
     def change(
         self, index: int, *, name: str | None = None, color: Color | None = None, visible: bool | None = None
@@ -158,7 +179,7 @@ class ClassSet:
             color=old.color if color is None else color,
             visible=old.visible if visible is None else visible,
         )
-        return ClassSet((new if c.index == index else c for c in self._classes), self.next_index)
+        return ClassSet((new if c.index == index else c for c in self._classes), self.next_index, self.reserved)
 
     def lut(self) -> NDArray[np.uint8]:
         """Lookup table class id -> RGB: (256, 3) uint8; ids that are not in the set are grey, 255 is black."""
@@ -174,7 +195,7 @@ class ClassSet:
             {"index": c.index, "name": c.name, "color": list(c.color)} | ({} if c.visible else {"visible": False})
             for c in self._classes
         ]
-        return {"classes": rows, "next_index": self.next_index}
+        return {"classes": rows, "next_index": self.next_index, "reserved": sorted(self.reserved)}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> ClassSet:
@@ -194,12 +215,13 @@ class ClassSet:
                 for row in data["classes"]
             ]
             next_index = int(data.get("next_index", 0))
+            reserved = None if "reserved" not in data else [int(index) for index in data["reserved"]]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ClassSetError(
                 "The class table could not be read.",
                 f"Expected {{'classes': [{{'index', 'name', 'color'}}]}}; found: {error!r}.",
             ) from error
-        return ClassSet(classes, next_index)
+        return ClassSet(classes, next_index, reserved)
 
     def _free_color(self, index: int) -> Color:
         used = {c.color for c in self._classes}
