@@ -5,7 +5,6 @@ Only the owner of a thread sets thread counts; nothing else in the core changes 
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -109,17 +108,6 @@ def set_threads(count: int | None) -> None:
     if count < 1:
         raise ValueError(f"number of threads must be at least 1, found {count}")
     torch.set_num_threads(count)
-
-
-def free_cores() -> int:
-    """Cores that were idle during the last minute, at least 1; all of them where the system does not tell.
-
-    More torch threads than that wait for each other: on two cores beside one busy process, two threads took 374 ms a
-    training step and one took 175 ms; on an idle machine 116 and 156 ms.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    busy = round(os.getloadavg()[0]) if hasattr(os, "getloadavg") else 0
-    return max(1, cores - busy)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

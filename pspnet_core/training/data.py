@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pspnet_core.classes import ClassSet
 from pspnet_core.errors import PspnetError, TrainingError
 from pspnet_core.types import UNLABELLED, ClassMap, RgbImage
+
+if TYPE_CHECKING:
+    from pspnet_core.project.dataset import Dataset
+    from pspnet_core.project.records import Item
 
 CACHE_BYTES = 512 << 20
 
@@ -79,6 +85,11 @@ class LabelledCache:
                 "Add these classes, or correct the class map.",
             )
         return image, class_map
+
+
+def labelled_images(dataset: Dataset, items: Iterable[Item]) -> list[LabelledImage]:
+    """Items of a data set, to be read when they are needed."""
+    return [LabelledImage(item.key, partial(dataset.load, item)) for item in items]
 
 
 def unreadable(key: str, error: Exception) -> TrainingError:

@@ -69,6 +69,19 @@ def test_evaluate(data, checkpoint, capsys):
     assert "mean IoU of 1 image(s), split val" in capsys.readouterr().out
 
 
+def test_threads_do_not_depend_on_the_load(data, checkpoint, monkeypatch):
+    """All cores, or what the user has set: torch's own choice stays, however busy the machine is at the start."""
+    before = torch.get_num_threads()
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("os.getloadavg", lambda: (99.0, 99.0, 99.0), raising=False)
+    try:
+        torch.set_num_threads(2)
+        assert run("evaluate", checkpoint, data, "--split", "val") == 0
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_predict_files_and_folders(data, checkpoint, tmp_path, capsys):
     out = tmp_path / "out"
     single = data / "images" / "test" / "p0.png"

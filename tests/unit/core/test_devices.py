@@ -80,20 +80,6 @@ def test_threads():
         devices.set_threads(0)
 
 
-@pytest.mark.parametrize(("load", "cores"), [(0.2, 8), (2.6, 5), (40.0, 1)])
-def test_free_cores_follow_the_load(load, cores, monkeypatch):
-    monkeypatch.setattr(devices.os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
-    monkeypatch.setattr(devices.os, "getloadavg", lambda: (load, 0, 0), raising=False)
-    assert devices.free_cores() == cores
-
-
-def test_all_cores_are_free_where_nobody_knows(monkeypatch):
-    monkeypatch.delattr(devices.os, "sched_getaffinity", raising=False)
-    monkeypatch.delattr(devices.os, "getloadavg", raising=False)
-    monkeypatch.setattr(devices.os, "cpu_count", lambda: 6)
-    assert devices.free_cores() == 6
-
-
 def test_out_of_memory_is_recognised():
     assert devices.is_out_of_memory(MemoryError())
     assert devices.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))

@@ -1,0 +1,123 @@
+"""The command ``train``. Importing it imports no torch."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pspnet_core.cli_output import Output
+from pspnet_core.errors import DataError, StorageError
+
+if TYPE_CHECKING:
+    from pspnet_core.project.records import Item
+    from pspnet_core.training.config import TrainConfig
+    from pspnet_core.training.data import LabelledImage
+
+DEFAULT_SECONDS = 300.0
+_HOLD_OUT_FROM = 6  # images of train, when there is no val
+
+
+def train(options: argparse.Namespace) -> int:
+    """Train a network on labelled images and write its checkpoint; the exit code."""
+    from pspnet_core.models.checkpoint import save_checkpoint
+    from pspnet_core.training.events import Finished
+    from pspnet_core.training.loop import fit
+
+    output = Output(options.json)
+    _check_writable(options.out)
+    config = _train_config(options)
+    output.text(f"Training on {len(config.train)} image(s), measuring on {len(config.holdout)}.")
+    report = _Report(output)
+    for event in fit(config):
+        report(event)
+        if isinstance(event, Finished):
+            save_checkpoint(event.checkpoint, options.out)
+            output.text(f"Trained {event.metrics['steps']} steps in {event.metrics['seconds']:.0f} s: {options.out}")
+    return 0
+
+
+def _train_config(options: argparse.Namespace) -> TrainConfig:
+    from pspnet_core.models.checkpoint import load_checkpoint
+    from pspnet_core.project.dataset import evenly_spaced, open_dataset
+    from pspnet_core.project.records import Split
+    from pspnet_core.training.config import TrainConfig
+    from pspnet_core.training.data import labelled_images
+
+    data = open_dataset(options.data)
+    items: Sequence[Item] = [*data.items[Split.TRAIN], *data.items[Split.NONE]]
+    if options.images is not None:
+        items = evenly_spaced(items, options.images)
+    if not items:
+        raise DataError(
+            f"There is no labelled image to train on in {options.data}.",
+            "Splits: " + ", ".join(f"{split.value} {len(found)}" for split, found in data.items.items()) + ".",
+            "Expected labelled images of split train, or of none.",
+        )
+    learn, holdout = labelled_images(data, items), labelled_images(data, data.items[Split.VAL])
+    if not holdout:
+        learn, holdout = _hold_out(learn)
+    seconds = None if options.steps is not None else options.seconds or DEFAULT_SECONDS
+    return TrainConfig(
+        train=learn,
+        holdout=holdout,
+        classes=data.classes,
+        init=options.init if options.init in ("imagenet", "none") else load_checkpoint(Path(options.init)),
+        seconds=seconds,
+        steps=options.steps,
+        seed=options.seed,
+        device=options.device,
+        origin={"init": str(options.init), "data": data.root.name, "images": len(learn)},
+    )
+
+
+def _hold_out(items: list[LabelledImage]) -> tuple[list[LabelledImage], list[LabelledImage]]:
+    """Every sixth image to measure on, where there are at least six."""
+    if len(items) < _HOLD_OUT_FROM:
+        return items, []
+    held = set(range(_HOLD_OUT_FROM // 2, len(items), _HOLD_OUT_FROM))
+    return [i for n, i in enumerate(items) if n not in held], [i for n, i in enumerate(items) if n in held]
+
+
+class _Report:
+    """Events as they come: all but the signs of life as JSON, now and then a line for people."""
+
+    _PERIOD_S = 5.0
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._said_s = 0.0
+        self._phase = ""
+
+    def __call__(self, event: Any) -> None:
+        from pspnet_core.training.events import Evaluated, Phase, Step
+
+        if isinstance(event, Phase):
+            if event.name != self._phase:
+                self._output.event(event.to_json())
+            self._phase = event.name
+            return
+        self._output.event(event.to_json())
+        if isinstance(event, Step) and event.elapsed_s - self._said_s >= self._PERIOD_S:
+            self._said_s = event.elapsed_s
+            self._output.text(
+                f"step {event.step}/{event.num_steps}  loss {event.loss:.3f}  "
+                f"{event.elapsed_s:.0f} s, {event.eta_s:.0f} s left"
+            )
+        elif isinstance(event, Evaluated):
+            self._output.text(f"step {event.step}  held-out mean IoU {event.mean_iou:.4f}")
+
+
+def _check_writable(path: Path) -> None:
+    """Fail before the training, not after it; nothing is made yet. Raises: StorageError."""
+    if path.is_dir():
+        raise StorageError(f"{path} is a folder.", "Expected a file name.", "Give a name such as model.safetensors.")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise StorageError(
+            f"{path} cannot be written.",
+            f"{folder} is {'not a folder' if not folder.is_dir() else 'read-only'}.",
+            "Choose another place for --out.",
+        )
