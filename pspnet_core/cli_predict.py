@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ from pspnet_core.errors import DataError, PspnetError, StorageError
 if TYPE_CHECKING:
     from pspnet_core.models.checkpoint import Checkpoint
 
+_KIND = "prediction"  # on the stamp of its files
+
 
 def predict(options: argparse.Namespace) -> int:
     """Predict images and write their class maps; the exit code."""
@@ -23,6 +25,7 @@ def predict(options: argparse.Namespace) -> int:
 
     output = Output(options.json)
     names = _output_names(_find_images(options.inputs))
+    _check_targets(names, options.out, options.confidence)
     predictor = Predictor(load_checkpoint(options.checkpoint), options.device)
     num_failed = 0
     for image_path, name in names.items():
@@ -49,15 +52,16 @@ def _predict_file(predictor: Any, image_path: Path, target: Path, confidence: bo
 
     from pspnet_core.imaging.class_maps import write_class_map, write_png
     from pspnet_core.imaging.read import read_image
+    from pspnet_core.imaging.stamp import stamp
 
     start = time.monotonic()
     prediction = predictor.predict(read_image(image_path))
     checkpoint: Checkpoint = predictor.checkpoint
     row: dict[str, Any] = {"event": "predicted", "input": str(image_path), "output": str(target)}
-    write_class_map(target, prediction.class_map, checkpoint.classes)
+    write_class_map(target, prediction.class_map, checkpoint.classes, stamp(_KIND, prediction.class_map))
     if confidence:
-        beside = target.with_name(f"{target.stem}.confidence.png")
-        write_png(beside, Image.fromarray(prediction.confidence))
+        beside = _confidence_file(target)
+        write_png(beside, Image.fromarray(prediction.confidence), stamp(_KIND, prediction.confidence))
         row["confidence"] = str(beside)
     return row | {"seconds": round(time.monotonic() - start, 3)}
 
@@ -105,3 +109,42 @@ def _output_names(images: Iterable[tuple[Path, Path]]) -> dict[Path, Path]:
         who = ", ".join(str(image) for image, name in names.items() if name == double[0])
         raise DataError(f"Several images would be written to {double[0]}.", f"{who}.", "Predict them separately.")
     return names
+
+
+def _check_targets(names: Mapping[Path, Path], out: Path, confidence: bool) -> None:
+    """Find everything that is in the way before the first file is written.
+
+    Raises:
+        DataError: A file to write is one of the images, or was not written by this command, or was edited since; or
+            two files would have the same name.
+    """
+    from pspnet_core.imaging.stamp import is_stamped
+
+    masks = [out / name for name in names.values()]
+    targets = masks + ([_confidence_file(mask) for mask in masks] if confidence else [])
+    if double := [path for path, count in Counter(targets).items() if count > 1]:
+        raise DataError(f"Several files would be written to {double[0]}.", remedy="Predict the images separately.")
+    images = {_identity(image) for image in names}
+    present = [target for target in targets if target.exists()]
+    if own := [target for target in present if _identity(target) in images]:
+        raise DataError(
+            f"{own[0]} is one of the images to predict and would be overwritten.",
+            f"{len(own)} class map(s) would take the place of an image. Nothing was written.",
+            "Choose another folder for --out.",
+        )
+    if foreign := [target for target in present if not is_stamped(target, _KIND)]:
+        raise DataError(
+            f"{len(foreign)} file(s) are in the way in {out}.",
+            f"For example {foreign[0]}: it was not written by predict, or was changed since. Nothing was written.",
+            "Choose an empty folder for --out.",
+        )
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """The same for all names of one file."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _confidence_file(mask: Path) -> Path:
+    return mask.with_name(f"{mask.stem}.confidence.png")

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import json
 import os
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from pspnet_core.atomic import write_json
 from pspnet_core.errors import ClassMapError, ImageReadError, ProjectError, PspnetError
 from pspnet_core.imaging.class_maps import write_class_map, write_png
-from pspnet_core.imaging.read import open_raw, read_info
+from pspnet_core.imaging.read import read_info
+from pspnet_core.imaging.stamp import SOFTWARE, is_stamped, stamp
 from pspnet_core.project.discovery import is_image_folder, split_of_folder
 from pspnet_core.project.project import Item, Notice, Project
 from pspnet_core.types import UNLABELLED, ClassMap
@@ -30,7 +28,7 @@ from pspnet_core.types import UNLABELLED, ClassMap
 FORMATS = ("png", "png-palette", "color")
 """Grey class ids; class ids with a palette; a picture in the colours of the classes (no class map any more)."""
 
-_SOFTWARE = "PSPNet Studio"
+_KIND = "export"  # on the stamp of its files
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +122,7 @@ def export_masks(
             failures.append(_failure(item, error))
         yield ExportProgress(done, len(items), path)
     # Last: masks that were read meanwhile may have brought classes.
-    write_json(out / "classes.json", project.classes.to_json() | {"software": _SOFTWARE})
+    write_json(out / "classes.json", project.classes.to_json() | {"software": SOFTWARE})
     yield ExportFinished(out, num_written, num_empty, tuple(failures), tuple(notices))
 
 
@@ -157,14 +155,9 @@ def _load(project: Project, item: Item) -> tuple[ClassMap, tuple[Notice, ...]]:
 def _write(path: Path, class_map: ClassMap, project: Project, form: str) -> None:
     if form == "color":
         colors = project.classes.lut()[class_map]
-        write_png(path, Image.fromarray(colors), _mark(colors))
+        write_png(path, Image.fromarray(colors), stamp(_KIND, colors))
     else:
-        write_class_map(path, class_map, project.classes if form == "png-palette" else None, _mark(class_map))
-
-
-def _mark(pixels: NDArray[np.uint8]) -> str:
-    """What tells a file of ours that nobody has edited since."""
-    return f"{_SOFTWARE} export {zlib.crc32(pixels.tobytes()):08x}"
+        write_class_map(path, class_map, project.classes if form == "png-palette" else None, stamp(_KIND, class_map))
 
 
 def _targets(items: list[Item], folder: Path) -> dict[str, Path]:
@@ -212,12 +205,8 @@ def _is_foreign(path: Path, project: Project) -> bool:
         except (OSError, ValueError):
             return True
         ours = project.classes.to_json()["classes"]
-        return not isinstance(data, dict) or (data.get("software") != _SOFTWARE and data.get("classes") != ours)
-    try:
-        with open_raw(path) as image:
-            return bool(image.info.get("Software") != _mark(np.asarray(image)))
-    except ImageReadError:
-        return True
+        return not isinstance(data, dict) or (data.get("software") != SOFTWARE and data.get("classes") != ours)
+    return not is_stamped(path, _KIND)
 
 
 def _in_the_way(foreign: list[Path]) -> ProjectError:

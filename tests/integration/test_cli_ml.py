@@ -106,6 +106,50 @@ def test_predict_keeps_images_of_one_stem_apart(data, checkpoint, tmp_path):
     assert sorted(p.name for p in (tmp_path / "o").iterdir()) == ["a.bmp.png", "a.png.png"]
 
 
+@pytest.fixture
+def photos(data, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    with Image.open(data / "images" / "test" / "p0.png") as image:
+        image.save(folder / "a.png")
+        image.save(folder / "b.jpg")
+    return folder
+
+
+def contents(folder):
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+def test_predict_never_writes_over_the_images(checkpoint, photos, tmp_path, capsys):
+    before = contents(photos)
+    (tmp_path / "link").symlink_to(photos)
+    for out in (photos, tmp_path / "link"):
+        assert run("predict", checkpoint, photos, "--out", out) == 1
+        assert "a.png is one of the images" in capsys.readouterr().err
+        assert contents(photos) == before
+
+
+def test_predict_writes_over_its_own_files_only(checkpoint, photos, tmp_path, capsys):
+    out = tmp_path / "out"
+    for _ in range(2):
+        assert run("predict", checkpoint, photos, "--out", out, "--confidence") == 0
+    confidence = read_class_map(out / "b.confidence.png")
+    confidence[0, 0] ^= 1
+    Image.fromarray(confidence).save(out / "b.confidence.png")
+    before = contents(out)
+    assert run("predict", checkpoint, photos, "--out", out, "--confidence") == 1
+    assert "b.confidence.png" in capsys.readouterr().err
+    assert contents(out) == before
+
+
+def test_predict_keeps_confidence_and_class_maps_apart(checkpoint, photos, tmp_path, capsys):
+    with Image.open(photos / "a.png") as image:
+        image.save(photos / "a.confidence.png")
+    assert run("predict", checkpoint, photos, "--out", tmp_path / "out", "--confidence") == 1
+    assert "Several files would be written" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_predict_goes_on_after_a_broken_image(data, checkpoint, tmp_path, capsys):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"not an image")

@@ -1,0 +1,34 @@
+"""How a PNG that this program wrote is told from any other: its "Software" field names a checksum of its pixels."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pspnet_core.errors import ImageReadError
+from pspnet_core.imaging.read import open_raw
+
+SOFTWARE = "PSPNet Studio"
+
+
+def stamp(kind: str, pixels: NDArray[Any]) -> str:
+    """Text for the "Software" field of a PNG with these pixels.
+
+    Args:
+        kind: What wrote it, such as ``export``: files of one kind do not pass for those of another.
+        pixels: As they are stored, uint8.
+    """
+    return f"{SOFTWARE} {kind} {zlib.crc32(np.ascontiguousarray(pixels).tobytes()):08x}"
+
+
+def is_stamped(path: Path, kind: str) -> bool:
+    """Whether the file is a PNG that was written with :func:`stamp` and still has the same pixels."""
+    try:
+        with open_raw(path) as image:
+            return bool(image.info.get("Software") == stamp(kind, np.asarray(image)))
+    except ImageReadError:
+        return False
