@@ -16,7 +16,7 @@ from pspnet_core.errors import DataError
 from pspnet_core.imaging.class_maps import read_class_map
 from pspnet_core.imaging.read import read_image
 from pspnet_core.project.project import Project
-from pspnet_core.project.records import Item, Split
+from pspnet_core.project.records import Item, Split, Status
 from pspnet_core.types import UNLABELLED, ClassMap, RgbImage
 
 _log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Dataset:
     Attributes:
         root: The folder.
         classes: Complete: every id in every class map is among them.
-        items: Items with a mask, by split, in natural order; every split is there, perhaps empty.
+        items: Items with a mask that are not skipped, by split, in natural order; every split is there, perhaps empty.
     """
 
     root: Path
@@ -127,7 +127,11 @@ def _open_project(path: Path) -> Dataset:
             _log.warning("%s: %s %s", item.key, notice.title, notice.detail)
         return image, annotation.class_map
 
-    labelled = [item for item in project.items if project.has_annotation(item)]
+    labelled = [
+        item
+        for item in project.items
+        if project.has_annotation(item) and project.state(item.key).status is not Status.SKIPPED
+    ]
     if not is_complete:
         for item in labelled:
             load(item)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pspnet_core.errors import DataError, ProjectError
 from pspnet_core.project.dataset import evenly_spaced, open_dataset
-from pspnet_core.project.project import Project, Split
+from pspnet_core.project.project import Project, Split, Status
 from tests.helpers.tiny_files import half_mask, put_image, put_mask
 
 
@@ -46,6 +46,16 @@ def test_project_folder_gives_painted_images(tmp_path) -> None:
     data = open_dataset(tmp_path)
     assert [item.key for item in data.items[Split.NONE]] == ["b.jpg"]
     assert data.classes.names == ("roof",)
+
+
+def test_skipped_images_take_no_part(tmp_path) -> None:
+    for name in "ab":
+        put_image(tmp_path / f"images/{name}.png")
+        put_mask(tmp_path / f"masks/{name}.png", half_mask(class_id=1, other=0))
+    project = Project.open(tmp_path)
+    project.set_state("images/a.png", status=Status.SKIPPED)
+    project.save()
+    assert [item.key for item in open_dataset(tmp_path).items[Split.NONE]] == ["images/b.png"]
 
 
 def test_without_a_class_table_the_classes_are_complete(tmp_path) -> None:
