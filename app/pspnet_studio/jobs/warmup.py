@@ -17,22 +17,25 @@ def prepare_torch() -> None:
     The import holds the interpreter for a moment once; it starts after the first paint.
     """
     _load_without_the_interpreter()
-    from pspnet_core import devices
-
+    # The several 100,000 objects of torch's modules live for ever. A look of the garbage collector at them would hold
+    # the interpreter, and with it the window, for 120 ms: none happens now, and frozen objects are never looked at.
+    gc.disable()
+    try:
+        from pspnet_core import devices
+    finally:
+        gc.freeze()
+        gc.enable()
     devices.set_threads(max(1, num_cores() - 1))
-    # The several 100,000 objects of torch's modules live for ever: the collector need not look at them again, which
-    # would hold the interpreter, and with it the window, for tens of milliseconds.
-    gc.freeze()
 
 
 def _load_without_the_interpreter() -> None:
     """Load torch's largest library by a foreign call, which lets the window run meanwhile.
 
-    ``import torch`` loads it while it holds the interpreter: 320 to 390 ms in one piece here, and 120 ms after this.
-    Where another CUDA might be found first (a search path is set, or one is installed), torch's own order of loading
-    matters and nothing is done; nor on Windows.
+    ``import torch`` loads it while it holds the interpreter: 320 to 390 ms in one piece here, and 80 ms after this. Of
+    the CUDA libraries it needs cupti and cudart only, which it finds beside itself; where a search path is set that
+    might bring others, everything is left to torch. So it is on Windows.
     """
-    if os.name != "posix" or os.environ.get("LD_LIBRARY_PATH") or Path("/usr/local/cuda").exists():
+    if os.name != "posix" or os.environ.get("LD_LIBRARY_PATH"):
         return
     spec = importlib.util.find_spec("torch")
     if spec is None or spec.origin is None:
