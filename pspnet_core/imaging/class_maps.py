@@ -15,7 +15,7 @@ from pspnet_core.atomic import atomic_writer
 from pspnet_core.classes import ClassSet
 from pspnet_core.errors import ClassMapError, ImageReadError
 from pspnet_core.imaging.read import open_raw
-from pspnet_core.types import ClassMap
+from pspnet_core.types import UNLABELLED, ClassMap
 
 MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp"})
 """Suffixes (lower case) of files that can hold a class map: lossless ones."""
@@ -111,8 +111,10 @@ def write_png(path: Path, image: Image.Image, software: str = "") -> None:
 
 def ids_of(class_map: ClassMap) -> tuple[int, ...]:
     """The class ids that occur in a class map, ascending, without 255."""
-    counts = np.bincount(class_map.ravel(), minlength=256)
-    return tuple(int(index) for index in np.flatnonzero(counts[:255]))
+    if not class_map.size:
+        return ()
+    counts = Image.fromarray(class_map).histogram()  # numpy's bincount takes three times as long
+    return tuple(index for index in range(UNLABELLED) if counts[index])
 
 
 def _check_png(path: Path) -> None:

@@ -6,20 +6,19 @@ read-only); nothing is written before the first change.
 
 from __future__ import annotations
 
-import json
 import threading
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pspnet_core.classes import ClassSet
-from pspnet_core.errors import ClassMapError, ClassSetError, ProjectError
-from pspnet_core.imaging.class_maps import ids_of, read_class_map
-from pspnet_core.project import plane_files
+from pspnet_core.classes import ClassSet, Color
+from pspnet_core.errors import ProjectError
+from pspnet_core.imaging.class_maps import ids_of
+from pspnet_core.project import class_ids, plane_files
 from pspnet_core.project.discovery import Found, find_items, natural_key
 from pspnet_core.project.places import OWN_FOLDER, own_folder
 from pspnet_core.project.records import Annotation, Item, ItemState, Notice, Split, Status
@@ -39,16 +38,13 @@ __all__ = [
     "Status",
 ]
 
-# A folder without a class table may hold thousands of masks; a few show most classes, the others as they are
-# opened.
-_MASKS_READ_AT_OPEN = 4
-
 
 class Rescan(NamedTuple):
-    """Keys of the items that came and went."""
+    """Keys of the items that came, went, and stayed but found another mask (or none any more)."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
+    changed: tuple[str, ...] = ()
 
 
 class Project:
@@ -64,7 +60,9 @@ class Project:
         self._is_new = is_new
         self._items: dict[str, Item] = {}
         self._gone: dict[str, Item] = {}  # were here in this session: what is open of them can still be saved
-        self._notices: tuple[Notice, ...] = ()
+        self._notices: tuple[Notice, ...] = ()  # of the last scan
+        self._opening_notices: tuple[Notice, ...] = ()
+        self._read_masks: frozenset[Path] = frozenset()  # their ids are classes or reserved
         self._lock = threading.RLock()  # of the record; never held during input or output
         self._save_lock = threading.Lock()
         self._scan_lock = threading.RLock()
@@ -90,19 +88,20 @@ class Project:
                 f"{root}.",
                 "Choose a folder that holds images.",
             )
-        folder, notices = own_folder(root)
+        folder, own_notices = own_folder(root)
         record = read_record(folder)
         project = Project(root, folder, record or ProjectRecord(), record is None)
         if include is not None and (record is None or record.include is not None):
             before = project._record.include or ()
             project._record.include = tuple(dict.fromkeys([*before, *map(_nfc, include)]))
         found = project._scan()
-        project._notices = (*notices, *project._notices)
         if not project._items:
             raise _no_images(root, found)
-        project._tell_limits(found)
+        table_notices: tuple[Notice, ...] = ()
         if project._record.classes is None:
-            project._record.classes = project._first_classes()
+            project._record.classes, table_notices = class_ids.read_class_table(root)
+        project._opening_notices = (*own_notices, *table_notices)
+        project._learn_ids()
         return project
 
     @property
@@ -133,7 +132,7 @@ class Project:
     @property
     def notices(self) -> tuple[Notice, ...]:
         """What a person should know about the folder."""
-        return self._notices
+        return (*self._opening_notices, *self._notices)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -164,9 +163,34 @@ class Project:
         return state
 
     def set_classes(self, classes: ClassSet) -> None:
-        """Replace the class set."""
+        """Replace the class set. What masks added to it since it was read is lost: see :meth:`change_classes`."""
+        self.change_classes(lambda _: classes)
+
+    def change_classes(self, change: Callable[[ClassSet], ClassSet]) -> ClassSet:
+        """Replace the class set by what ``change`` makes of it; no other thread changes it meanwhile.
+
+        Raises: what ``change`` raises; the class set is then as it was.
+        """
         with self._lock:
-            self._record.classes = classes
+            before = self.classes
+            self._record.classes = after = change(before)
+            if self._record.blind_ids is not None:
+                self._record.blind_ids |= set(after.indices).difference(before.indices)
+        return after
+
+    def add_class(self, name: str, color: Color | None = None) -> ClassSet:
+        """Add a class, the last one of the result; its id was never used and is in no mask that was found.
+
+        Raises:
+            ClassSetError: The name is taken or empty, or no id is left.
+        """
+        with self._lock:
+            if self._record.blind_ids is None:
+                return self.change_classes(lambda classes: classes.add(name, color))
+            # Masks are numbered from below: the largest ids are the least likely in those that were not read.
+            return self.change_classes(
+                lambda classes: classes.add(name, color, max(classes.free_indices, default=None))
+            )
 
     def save(self) -> None:
         """Write ``project.json`` as it is now. Changes during the write wait for the next one.
@@ -197,7 +221,7 @@ class Project:
 
         Returns:
             Planes of (height, width), owned by the caller. A found mask that cannot be used is left out, with
-            a notice.
+            a notice; also one that was not read before its ids were given to new classes.
 
         Raises:
             ClassMapError: A file of ours is damaged or does not fit the image; it is left as it is.
@@ -205,6 +229,9 @@ class Project:
         annotation = plane_files.read_own(self._folder, item, width, height)
         if annotation is None:
             annotation = plane_files.read_found(item, width, height)
+            doubtful = (self._record.blind_ids or frozenset()).intersection(ids_of(annotation.class_map))
+            if doubtful:
+                annotation = plane_files.empty(width, height, class_ids.refused(item, doubtful, self.classes))
         added = self._add_classes(ids_of(annotation.class_map))
         if not added:
             return annotation
@@ -255,16 +282,30 @@ class Project:
         return change
 
     def rescan(self) -> Rescan:
-        """Look again for images and masks; states of items that are gone are kept.
+        """Look again for images and masks, and tell anew what is to be told about them.
+
+        States and planes of items that are gone are kept, and are there again when they come back.
 
         Raises:
             ProjectError: The root cannot be listed any more; the items stay as they were.
         """
         with self._scan_lock:
-            before = set(self._items)
+            known, before = self._gone | self._items, self._items
             self._scan()
-            now = set(self._items)
-        return Rescan(tuple(sorted(now - before, key=natural_key)), tuple(sorted(before - now, key=natural_key)))
+            self._learn_ids()
+            now = self._items
+            renewed = [key for key, item in now.items() if item != known.get(key, item)]
+            self._count_anew(renewed)
+        removed = sorted(before.keys() - now.keys(), key=natural_key)
+        return Rescan(
+            tuple(key for key in now if key not in before), tuple(removed), tuple(k for k in renewed if k in before)
+        )
+
+    def _count_anew(self, keys: Iterable[str]) -> None:
+        """Forget how much of the found mask of these items is labelled: it is another one now."""
+        for key in keys:
+            if not plane_files.mask_path(self._folder, key).exists() and self.state(key).total_px:
+                self.set_state(key, labelled_px=0, total_px=0)
 
     def _set_sources(self, sources: NewSources) -> None:
         with self._lock:
@@ -294,56 +335,39 @@ class Project:
                 continue
             items += more.items
             notices += more.notices
+        if self._record.include is not None:
+            title = f"Only {len(found.items)} chosen image(s) of {self._root.name} belong to this project."
+            notices.append(Notice(title, "", "Drop the folder on the open project to add all of it."))
         self._gone |= self._items
+        items.sort(key=lambda item: natural_key(item.key))
         self._items = {item.key: item for item in items}
         self._notices = tuple(notices)
         return found
 
-    def _tell_limits(self, found: Found) -> None:
-        include = self._record.include
-        if include is not None:
-            title = f"Only {len(found.items)} chosen image(s) of {self._root.name} belong to this project."
-            remedy = "Drop the folder on the open project to add all of it."
-            self._notices = (*self._notices, Notice(title, "", remedy))
+    def _learn_ids(self) -> None:
+        """Read the ids in masks that were found since the last time, so that no new class gets one of them.
 
-    def _first_classes(self) -> ClassSet:
-        """Classes of a folder that has no project file: its class table, else the ids in a few masks."""
-        path = self._root / "classes.json"
-        try:
-            if path.is_file():
-                return ClassSet.from_json(json.loads(path.read_bytes()))
-        except (OSError, ValueError, ClassSetError) as error:
-            notice = Notice(
-                "classes.json is not used.",
-                f"{path}: {error}",
-                'Expected: {"classes": [{"index", "name", "color": [r, g, b]}]}.',
-            )
-            self._notices = (*self._notices, notice)
-        masked = [item for item in self._items.values() if item.found_mask is not None]
-        ids: set[int] = set()
-        for item in masked[:: max(1, len(masked) // _MASKS_READ_AT_OPEN)][:_MASKS_READ_AT_OPEN]:
-            assert item.found_mask is not None
-            try:
-                ids.update(ids_of(read_class_map(item.found_mask)))
-            except ClassMapError:
-                continue  # told when this item is loaded
-        return _with_ids(ClassSet(), sorted(ids))
+        Where there are no classes yet they become the classes.
+        """
+        masks = [item.found_mask for item in self._items.values() if item.found_mask is not None]
+        digest = class_ids.digest_of(self._items.values())
+        if digest != self._record.known_masks:
+            found = class_ids.ids_in_masks([path for path in masks if path not in self._read_masks])
+            with self._lock:
+                if self._record.classes is None:
+                    self._record.classes = class_ids.with_ids(ClassSet(), found.ids)
+                self._record.classes = self._record.classes.reserve(found.ids)
+                self._record.known_masks = digest
+                if not found.is_complete and self._record.blind_ids is None:
+                    self._record.blind_ids = frozenset()
+        self._read_masks |= set(masks)
 
     def _add_classes(self, ids: Iterable[int]) -> list[str]:
         """Add the ids that are missing; the names that were given."""
         with self._lock:
             missing = [index for index in ids if index not in self.classes]
-            self._record.classes = _with_ids(self.classes, missing)
+            self._record.classes = class_ids.with_ids(self.classes, missing)
             return [self.classes[index].name for index in missing]
-
-
-def _with_ids(classes: ClassSet, ids: Iterable[int]) -> ClassSet:
-    for index in ids:
-        name, number = f"class {index}", 2
-        while name in classes.names:
-            name, number = f"class {index} ({number})", number + 1
-        classes = classes.add(name, index=index)
-    return classes
 
 
 def _nfc(path: str) -> str:

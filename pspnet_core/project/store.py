@@ -17,7 +17,7 @@ from pspnet_core.project.records import ItemState
 FORMAT = 1
 FILE_NAME = "project.json"
 
-_KNOWN = frozenset({"format", "uuid", "classes", "settings", "items", "include", "sources"})
+_KNOWN = frozenset({"format", "uuid", "classes", "settings", "items", "include", "sources", "known_masks", "blind_ids"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,9 @@ class ProjectRecord:
         states: Of items that differ from a new one, also of items that are not there at the moment.
         include: Only these files and sub folders of the root belong to it; all when None.
         sources: Folders from elsewhere.
+        known_masks: Names the set of found masks whose ids are classes or reserved; empty when none were read.
+        blind_ids: Ids that were given to new classes while there were masks too many to be read; None when all
+            were read.
         extra: What a program with more features wrote beside it; kept as it is.
     """
 
@@ -60,6 +63,8 @@ class ProjectRecord:
     states: dict[str, ItemState] = field(default_factory=dict)
     include: tuple[str, ...] | None = None
     sources: tuple[Source, ...] = ()
+    known_masks: str = ""
+    blind_ids: frozenset[int] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -71,6 +76,8 @@ class ProjectRecord:
             "settings": dict(self.settings),
             "include": None if self.include is None else list(self.include),
             "sources": [source.to_json() for source in self.sources],
+            "known_masks": self.known_masks,
+            "blind_ids": None if self.blind_ids is None else sorted(self.blind_ids),
             "items": {key: row for key, state in sorted(self.states.items()) if (row := state.to_json())},
         }
 
@@ -113,6 +120,7 @@ def write_record(folder: Path, data: Mapping[str, Any]) -> None:
 
 def _parse(data: dict[str, Any]) -> ProjectRecord:
     classes, include = data.get("classes"), data.get("include")
+    blind_ids = data.get("blind_ids")
     settings, items = data.get("settings", {}), data.get("items", {})
     if not isinstance(settings, dict) or not isinstance(items, dict):
         raise TypeError("settings and items must be objects")
@@ -123,6 +131,8 @@ def _parse(data: dict[str, Any]) -> ProjectRecord:
         states={str(key): ItemState.from_json(row) for key, row in items.items()},
         include=None if include is None else _relative_paths(include),
         sources=tuple(_source(row) for row in data.get("sources", [])),
+        known_masks=str(data.get("known_masks", "")),
+        blind_ids=None if blind_ids is None else frozenset(int(index) for index in blind_ids),
         extra={name: value for name, value in data.items() if name not in _KNOWN},
     )
 

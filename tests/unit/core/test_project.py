@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from pspnet_core.classes import ClassSet
-from pspnet_core.errors import ProjectError, StorageError
-from pspnet_core.project import places
+from pspnet_core.errors import ClassSetError, ProjectError, StorageError
+from pspnet_core.project import class_ids, places
+from pspnet_core.project.discovery import natural_key
 from pspnet_core.project.project import Project, Split, Status
 from tests.helpers.tiny_files import contents, half_mask, put_image, put_mask
 
@@ -136,17 +137,87 @@ def test_added_classes_avoid_taken_names(root) -> None:
     assert project.classes[2].name == "class 2 (3)"
 
 
-def test_many_masks_are_not_read_at_open(root, monkeypatch) -> None:
-    for number in range(40):
+def put_many_masks(root: Path, num: int, rare_at: int, rare_id: int) -> str:
+    """Masks of class 1, one of which holds a rare class too; the key of its image."""
+    for number in range(num):
         put_image(root / f"images/train/m{number}.png")
-        put_mask(root / f"masks/train/m{number}.png", half_mask())
-    read = []
-    from pspnet_core.project import project as module
+        put_mask(root / f"masks/train/m{number}.png", half_mask(other=rare_id if number == rare_at else 255))
+    return f"images/train/m{rare_at}.png"
 
-    original = module.read_class_map
-    monkeypatch.setattr(module, "read_class_map", lambda path: read.append(path) or original(path))
-    Project.open(root)
-    assert 0 < len(read) <= 4
+
+@pytest.mark.parametrize("table", [None, {"classes": [{"index": 1, "name": "ground"}]}])
+def test_no_new_class_gets_an_id_that_lies_in_some_mask(root, table) -> None:
+    rare = put_many_masks(root, 40, 33, 3)
+    if table is not None:
+        (root / "classes.json").write_text(json.dumps(table))
+    project = Project.open(root)
+    boat = project.add_class("boat").indices[-1]
+    assert boat not in (0, 1, 2, 3)
+    class_map = project.load_annotation(project.item(rare), 12, 8).class_map
+    assert set(np.unique(class_map)) == {1, 3}
+    assert project.classes[3].name == "class 3"
+    assert project.classes[boat].name == "boat"
+
+
+def test_masks_that_come_later_keep_their_ids_too(root) -> None:
+    project = Project.open(root)
+    put_mask(root / "masks/train/b.png", half_mask(class_id=3))
+    project.rescan()
+    assert project.add_class("boat").indices[-1] == 4
+    project.save()
+    put_mask(root / "masks/test/c.png", half_mask(class_id=5))
+    again = Project.open(root)
+    assert again.add_class("ship").indices[-1] == 6
+    assert again.load_annotation(again.item("images/test/c.jpg"), 12, 8).class_map[0, 0] == 5
+    assert [again.classes[i].name for i in (4, 5, 6)] == ["boat", "class 5", "ship"]
+
+
+def test_masks_are_read_once(root, monkeypatch) -> None:
+    put_many_masks(root, 10, 3, 3)
+    project = Project.open(root)
+    project.save()
+    monkeypatch.setattr(class_ids, "read_class_map", lambda path: pytest.fail(f"{path} is read again"))
+    assert Project.open(root).classes == project.classes
+    project.rescan()
+
+
+def test_too_many_masks_are_not_all_read_and_still_no_id_has_two_meanings(root, monkeypatch) -> None:
+    rare = put_many_masks(root, 40, 33, 254)
+    read = []
+    original = class_ids.read_class_map
+    monkeypatch.setattr(class_ids, "read_class_map", lambda path: read.append(path) or original(path))
+    monkeypatch.setattr(class_ids, "MAX_MASKS", 10)
+    project = Project.open(root)
+    assert 5 <= len(read) <= 10
+    assert project.add_class("boat").indices[-1] == 254
+    project.save()
+    for opened in (project, Project.open(root)):
+        annotation = opened.load_annotation(opened.item(rare), 12, 8)
+        assert (annotation.class_map == 255).all()
+        assert "254 (boat)" in annotation.notices[0].detail
+        assert (opened.load_annotation(opened.item("images/train/m2.png"), 12, 8).class_map == 1).any()
+    assert Project.open(root).add_class("ship").indices[-1] == 253
+
+
+def test_classes_that_masks_bring_meanwhile_are_not_lost(root) -> None:
+    (root / "classes.json").write_text('{"classes": [{"index": 9, "name": "sky"}]}')
+    project = Project.open(root)
+    item = project.item("images/train/a.jpg")
+
+    def change(classes: ClassSet) -> ClassSet:
+        loader = threading.Thread(target=project.load_annotation, args=(item, 12, 8))
+        loader.start()
+        loader.join(0.5)  # the lock makes it wait
+        loaders.append(loader)
+        return classes.add("boat")
+
+    loaders: list[threading.Thread] = []
+    project.change_classes(change)
+    loaders[0].join()
+    assert sorted(project.classes.names) == ["boat", "class 0", "class 2", "sky"]
+    with pytest.raises(ClassSetError, match="boat"):
+        project.add_class("boat")
+    assert project.add_class("ship", (1, 2, 3)).names[-1] == "ship"
 
 
 def test_include_limits_a_new_project_and_is_remembered(root) -> None:
@@ -226,10 +297,70 @@ def test_rescan_sees_new_and_removed_images_and_keeps_states(root) -> None:
     project.set_state("images/train/b.png", status=Status.SKIPPED)
     put_image(root / "images/train/new.jpg")
     (root / "images/train/b.png").unlink()
-    assert project.rescan() == (("images/train/new.jpg",), ("images/train/b.png",))
+    assert project.rescan() == (("images/train/new.jpg",), ("images/train/b.png",), ())
     project.save()
     put_image(root / "images/train/b.png")
+    assert project.rescan() == (("images/train/b.png",), (), ())
+    assert project.state("images/train/b.png").status is Status.SKIPPED
+    assert project.item("images/train/b.png") in project.items
     assert Project.open(root).state("images/train/b.png").status is Status.SKIPPED
+
+
+def test_rescan_sees_masks_that_came_and_counts_them_anew(root) -> None:
+    project = Project.open(root)
+    for key in ("images/train/b.png", "images/test/c.jpg"):  # were looked at: nothing was labelled
+        project.set_state(key, total_px=96, status=Status.IN_PROGRESS)
+    project.save_annotation(project.item("images/test/c.jpg"), *planes())
+    put_mask(root / "masks/train/b.png", half_mask(class_id=2))
+    put_mask(root / "masks/test/c.png", half_mask(class_id=2))
+    assert project.rescan() == ((), (), ("images/test/c.jpg", "images/train/b.png"))
+    item = project.item("images/train/b.png")
+    assert project.has_annotation(item)
+    assert project.load_annotation(item, 12, 8).class_map[0, 0] == 2
+    assert project.state(item.key).total_px == 0
+    assert project.state(item.key).status is Status.IN_PROGRESS
+    painted = project.item("images/test/c.jpg")
+    assert project.state(painted.key).labelled_px == 48
+    assert project.load_annotation(painted, 12, 8).class_map[0, 0] == 1
+    (root / "masks/train/b.png").unlink()
+    assert project.rescan().changed == ("images/train/b.png",)
+    assert not project.has_annotation(project.item(item.key))
+
+
+def test_rescan_keeps_what_was_told_and_drops_what_is_over(root, tmp_path, monkeypatch) -> None:
+    put_image(tmp_path / "usb" / "x.jpg")
+    (root / "classes.json").write_text("[]")
+    read_only(monkeypatch, root)
+    project = Project.open(root, include=["images", "masks"])
+    project.add_source(tmp_path / "usb")
+    before = project.notices
+    assert [n.title.split()[0] for n in before] == ["root", "classes.json", "Only"]
+    (tmp_path / "usb").rename(tmp_path / "away")
+    project.rescan()
+    assert set(before) < set(project.notices)
+    assert any("usb" in notice.title for notice in project.notices)
+    (tmp_path / "away").rename(tmp_path / "usb")
+    assert project.rescan().added == ("@usb/x.jpg",)
+    assert project.notices == before
+    put_image(root / "images/train/d.png")
+    project.rescan()
+    assert "Only 4 chosen" in project.notices[-1].title
+
+
+def test_a_root_that_went_away_keeps_the_items(root, tmp_path) -> None:
+    project = Project.open(root)
+    items = project.items
+    root.rename(tmp_path / "elsewhere")
+    with pytest.raises(ProjectError, match="could not be read"):
+        project.rescan()
+    assert project.items == items
+
+
+def test_items_from_elsewhere_are_in_natural_order_too(root, tmp_path) -> None:
+    put_image(tmp_path / "far" / "x.jpg")
+    project = Project.open(root)
+    project.add_source(tmp_path / "far")
+    assert [item.key for item in project.items] == sorted((item.key for item in project.items), key=natural_key)
 
 
 def test_work_on_an_image_that_is_removed_meanwhile_is_saved(root) -> None:
