@@ -134,6 +134,11 @@ class FakeSession(QObject):
         self.project.set_state(key, **changes)
         self.state_changed.emit(key)
 
+    def add_class(self, name: str) -> int:
+        assert self.project is not None
+        self.set_classes(self.project.classes.add(name))
+        return self.project.classes.indices[-1]
+
     def set_classes(self, classes: ClassSet) -> None:
         assert self.project is not None
         self.project.classes = classes

@@ -132,6 +132,14 @@ class Session(QObject):
         self._after_classes_changed()
         self.autosave.project_changed()
 
+    def add_class(self, name: str) -> int:
+        """Add a class and return its id. Raises: ClassSetError (the name is taken or empty, no id is left)."""
+        assert self.project is not None, "no project is open"
+        class_id = self.project.add_class(name).indices[-1]
+        self._after_classes_changed()
+        self.autosave.project_changed()
+        return class_id
+
     def set_status(self, key: str, status: Status) -> None:
         """Say how far an image is."""
         assert self.project is not None, "no project is open"

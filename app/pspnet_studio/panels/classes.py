@@ -125,7 +125,7 @@ class ClassesPanel(QWidget):
     """Adds, renames, recolours, shows and hides classes, and chooses the one that is painted with.
 
     Args:
-        session: Whose project; every change goes through ``set_classes``.
+        session: Whose project; every change goes through ``add_class`` or ``set_classes``.
         tool_state: Holds the active class.
     """
 
@@ -155,12 +155,14 @@ class ClassesPanel(QWidget):
 
     def add(self, name: str) -> bool:
         """Add a class and paint with it; False (and a message in the panel) when the name is impossible."""
-        project = self._session.project
-        if project is None:
+        if self._session.project is None:
             return False
-        class_id = project.classes.next_index
-        if not self._try(lambda: project.classes.add(name)):
+        try:
+            class_id = self._session.add_class(name)
+        except ClassSetError as error:
+            self._show_error(error)
             return False
+        self._show_error(None)
         self._tool_state.set_class_id(class_id)
         return True
 

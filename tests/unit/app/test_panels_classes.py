@@ -62,6 +62,14 @@ def test_name_and_enter_add_a_class_and_paint_with_it(panel: ClassesPanel, sessi
     assert field_of(panel).text() == ""
 
 
+def test_the_new_class_is_painted_with_whatever_its_id_is(session: FakeSession, qtbot: QtBot) -> None:
+    session.open(FakeProject(["a.jpg"], ClassSet().add("rare", index=254).reserve([0])))
+    panel = ClassesPanel(session, session.tool_state)
+    qtbot.addWidget(panel)
+    add(panel, qtbot, "boat")
+    assert session.tool_state.class_id == 1
+
+
 def test_several_classes_in_a_row_without_the_mouse(session: FakeSession, qtbot: QtBot) -> None:
     session.open(FakeProject(["a.jpg"]))
     panel = ClassesPanel(session, session.tool_state)

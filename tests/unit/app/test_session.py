@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from pytestqt.qtbot import QtBot
 
+from pspnet_core.classes import ClassSet
 from pspnet_core.errors import PspnetError
 from pspnet_core.project.project import Project, Status
 from pspnet_core.types import Provenance, Rect
@@ -195,6 +196,29 @@ def test_status_and_classes_are_kept(qtbot: QtBot, session: Session, tmp_path: P
     assert project.classes.names == ("sky", "sea")
     assert project.state("photo_1.png").status is Status.DONE
     assert session.tool_state.class_id == 0
+
+
+def test_an_added_class_does_not_undo_one_that_a_mask_brought(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
+    open_folder(qtbot, session, make_folder(tmp_path / "photos"))
+    assert session.project is not None
+    ids = []
+
+    def add_another(classes: ClassSet) -> ClassSet:  # as reading a mask in the other thread does
+        return classes.add("brought")
+
+    original = session.project.add_class
+
+    def add_class(name: str) -> ClassSet:
+        assert session.project is not None
+        session.project.change_classes(add_another)
+        return original(name)
+
+    session.project.add_class = add_class  # type: ignore[method-assign]
+    session.classes_changed.connect(lambda: ids.append(session.project.classes.indices))  # type: ignore[union-attr]
+    assert session.add_class("boat") == 3
+    assert ids == [(0, 1, 2, 3)]
+    qtbot.waitUntil(lambda: saved(session))
+    assert Project.open(tmp_path / "photos").classes.names == ("ground", "thing", "brought", "boat")
 
 
 def test_found_masks_are_imported_and_never_written(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
