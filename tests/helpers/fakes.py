@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, Signal
 
 from pspnet_core.classes import ClassSet
 from pspnet_core.errors import PspnetError
+from pspnet_core.project.discovery import natural_key
 from pspnet_core.project.project import Item, ItemState, Status
 from pspnet_studio.model.tool_state import ToolState
 
@@ -20,7 +21,7 @@ class FakeProject:
     """Items and classes in memory; ``num_state_calls`` counts look-ups."""
 
     def __init__(self, keys: list[str], classes: ClassSet | None = None, root: Path = Path("/photos")) -> None:
-        self.items = tuple(Item(key, root / key) for key in keys)
+        self.items = tuple(Item(key, root / key) for key in sorted(keys, key=natural_key))
         self.classes = classes or ClassSet()
         self.num_state_calls = 0
         self._items = {item.key: item for item in self.items}

@@ -10,6 +10,8 @@ import platform
 import sys
 from pathlib import Path
 
+from pspnet_core.cores import num_cores
+
 
 def prepare_torch() -> None:
     """Import torch in the lane's thread and leave a core to the window.
@@ -65,10 +67,3 @@ def device_name(device: str) -> str:
     if found.type == "mps":
         return f"Apple GPU ({platform.machine()})"
     return f"CPU, {torch.get_num_threads()} of {num_cores()} cores"
-
-
-def num_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

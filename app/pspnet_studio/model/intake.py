@@ -9,8 +9,7 @@ from pathlib import Path
 
 from pspnet_core.errors import ProjectError
 from pspnet_core.imaging.read import IMAGE_SUFFIXES
-
-OWN_FOLDER = ".pspnet-studio"
+from pspnet_core.project.places import OWN_FOLDER
 
 
 @dataclass(frozen=True, slots=True)

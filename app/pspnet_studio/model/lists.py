@@ -6,7 +6,6 @@ order is one pass and one ``sorted``; with ``QSortFilterProxyModel`` it would be
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -19,7 +18,6 @@ from pspnet_core.project.project import Item, Status
 from pspnet_studio.messages import tr
 from pspnet_studio.model.session import Session
 
-_NUMBER = re.compile(r"\d+")
 _Index = QModelIndex | QPersistentModelIndex
 _NO_INDEX = QModelIndex()
 _STATUS_ORDER = {Status.IN_PROGRESS: 0, Status.NEW: 1, Status.DONE: 2, Status.SKIPPED: 3}
@@ -82,13 +80,8 @@ def share_text(share: float) -> str:
     return tr("{percent} %").format(percent=percent)
 
 
-def natural_key(text: str) -> str:
-    """Sort key by which ``img2`` comes before ``img10``, regardless of case."""
-    return _NUMBER.sub(lambda match: match[0].zfill(12), text.casefold())
-
-
 class ItemListModel(QAbstractListModel):
-    """One row per item of the session's project, in natural order of the keys.
+    """One row per item of the session's project, in its order: the natural one of the keys.
 
     Args:
         session: Whose project; the model follows it.
@@ -116,7 +109,7 @@ class ItemListModel(QAbstractListModel):
         """Read the project again."""
         self.beginResetModel()
         project = self._session.project
-        self.items = sorted(project.items, key=lambda item: natural_key(item.key)) if project else []
+        self.items = list(project.items) if project else []
         states = [project.state(item.key) for item in self.items] if project else []
         self.statuses = [state.status for state in states]
         self.shares = [_share(state.labelled_px, state.total_px) for state in states]

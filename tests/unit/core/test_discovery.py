@@ -6,6 +6,8 @@ import os
 import unicodedata
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pspnet_core.project.discovery import find_items, natural_key
 from pspnet_core.project.records import Split
@@ -37,6 +39,12 @@ def test_walks_into_folders_in_natural_order_and_leaves_hidden_ones_out(tmp_path
     ]  # fmt: skip
     assert found.num_other_files == 2
     assert found.items[5].image_path == tmp_path / "sub" / "x.tiff"
+
+
+@given(st.lists(st.integers(0, 10**9)))
+def test_natural_order_counts(numbers: list[int]) -> None:
+    ordered = sorted((f"img{n}.jpg" for n in numbers), key=natural_key)
+    assert ordered == [f"img{n}.jpg" for n in sorted(numbers)]
 
 
 def test_natural_key_tells_equal_looking_keys_apart() -> None:
