@@ -1,0 +1,140 @@
+"""Steps that change a whole image at once, worked out block by block with as few passes over the pixels as possible.
+
+A brush compares before and after; here it is known beforehand which pixels change, and most blocks are uniform.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pspnet_core.imaging.patch import PatchBlock
+from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Provenance, ProvenanceMap, Rect
+
+# Plain numbers: numpy compares an array with a member of an IntEnum as 64-bit integers, ten times as slowly.
+_UNTOUCHED, _ACCEPTED = int(Provenance.UNTOUCHED), int(Provenance.ACCEPTED)
+
+_SPARSE = 4
+"""A block of which less than one part in this many changes is cut down to the box around its changes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockChange:
+    """What a step makes of one block.
+
+    Attributes:
+        rect: Where, in image pixels.
+        classes: (rect.h, rect.w) uint8 class ids of the whole block afterwards.
+        provenance: (rect.h, rect.w) uint8, afterwards.
+        record: The same as a reversible record of only the changed pixels.
+    """
+
+    rect: Rect
+    classes: ClassMap
+    provenance: ProvenanceMap
+    record: PatchBlock
+
+
+def accepted(
+    rect: Rect, classes: ClassMap, provenance: ProvenanceMap, predicted: ClassMap, only_unlabelled: bool
+) -> BlockChange | None:
+    """Take over the prediction on untouched and accepted pixels of a block; None when that changes nothing.
+
+    Args:
+        rect: Where the arrays lie in the image.
+        classes: (rect.h, rect.w) uint8 class ids, a copy that is given away; so is ``provenance``.
+        provenance: Provenance values.
+        predicted: Class ids of the prediction, only read.
+        only_unlabelled: Leave alone what has a class, that is: also what was accepted before.
+    """
+    is_untouched = not provenance.any()
+    if is_untouched and (not only_unlabelled or classes.min() == UNLABELLED):
+        return _replaced(rect, classes, provenance, predicted, Provenance.ACCEPTED)
+    mask: BoolMask
+    if only_unlabelled:
+        mask = provenance == _UNTOUCHED
+        mask &= classes == UNLABELLED
+    else:
+        mask = classes != predicted
+        mask &= provenance == _ACCEPTED
+        mask |= provenance == _UNTOUCHED
+    return _changed(rect, mask, classes, provenance, predicted, Provenance.ACCEPTED)
+
+
+def filled(rect: Rect, classes: ClassMap, provenance: ProvenanceMap, class_id: int) -> BlockChange | None:
+    """Give the unlabelled pixels of a block a class by hand; None when there is none. Arguments as above."""
+    new = np.broadcast_to(np.uint8(class_id), classes.shape)
+    if classes.min() == UNLABELLED:
+        return _replaced(rect, classes, provenance, new, Provenance.PAINTED)
+    return _changed(rect, classes == UNLABELLED, classes, provenance, new, Provenance.PAINTED)
+
+
+def _replaced(
+    rect: Rect, classes: ClassMap, provenance: ProvenanceMap, new: ClassMap, source: Provenance
+) -> BlockChange:
+    """Every pixel changes: no mask is applied."""
+    sources = np.broadcast_to(np.uint8(source), classes.shape)
+    record = PatchBlock(
+        rect,
+        np.broadcast_to(np.True_, sources.shape),
+        _small(classes.ravel()),
+        _small(new.flatten()),
+        _small(provenance.ravel()),
+        np.broadcast_to(np.uint8(source), sources.size),
+    )
+    return BlockChange(rect, new, sources, record)
+
+
+def _changed(
+    rect: Rect, mask: BoolMask, classes: ClassMap, provenance: ProvenanceMap, new: ClassMap, source: Provenance
+) -> BlockChange | None:
+    """The pixels of ``mask`` change, each for certain."""
+    num_changed = int(np.count_nonzero(mask))
+    if num_changed == 0:
+        return None
+    if num_changed == mask.size:
+        return _replaced(rect, classes, provenance, new, source)
+    if num_changed * _SPARSE < mask.size:
+        box = _box(mask)
+        rect = Rect(rect.x + box.x, rect.y + box.y, box.w, box.h)
+        classes, provenance, new = (array[box.slices].copy() for array in (classes, provenance, new))
+        mask = mask[box.slices].copy()
+    record = PatchBlock(
+        rect,
+        mask,
+        _taken(classes, mask, num_changed),
+        _taken(new, mask, num_changed),
+        _taken(provenance, mask, num_changed),
+        np.broadcast_to(np.uint8(source), num_changed),
+    )
+    _put(classes, new, mask)
+    _put(provenance, np.uint8(source), mask)
+    return BlockChange(rect, classes, provenance, record)
+
+
+def _put(target: NDArray[np.uint8], values: NDArray[np.uint8] | np.uint8, mask: BoolMask) -> None:
+    """``target[mask] = values[mask]`` in place; three times as fast, because it has no branches."""
+    difference = target ^ values
+    difference &= np.negative(mask.view(np.uint8))  # 0 or 255
+    target ^= difference
+
+
+def _taken(values: NDArray[np.uint8], mask: BoolMask, num_taken: int) -> NDArray[np.uint8]:
+    """``values[mask]``, without picking where all are equal."""
+    first = values[0, 0]
+    if values.min() == first == values.max():
+        return np.broadcast_to(first, num_taken)
+    return _small(values[mask])
+
+
+def _small(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The same values, in one byte where all are equal."""
+    first = values[0]
+    return np.broadcast_to(first, values.shape) if values.min() == first == values.max() else values
+
+
+def _box(mask: BoolMask) -> Rect:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return Rect(int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
