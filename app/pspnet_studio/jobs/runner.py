@@ -41,7 +41,8 @@ class Priority(IntEnum):
     VISIBLE = 2
     PREFETCH = 3
     TRAINING = 4
-    THUMBNAIL = 5
+    TIDY = 5
+    THUMBNAIL = 6
 
 
 class JobHandle:
