@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ _HOLD_OUT_FROM = 6  # images of train, when there is no val
 
 def train(options: argparse.Namespace) -> int:
     """Train a network on labelled images and write its checkpoint; the exit code."""
+    start = time.monotonic()
     from pspnet_core.models.checkpoint import save_checkpoint
     from pspnet_core.training.events import Finished
     from pspnet_core.training.loop import fit
@@ -29,6 +32,8 @@ def train(options: argparse.Namespace) -> int:
     output = Output(options.json)
     _check_writable(options.out)
     config = _train_config(options)
+    if config.seconds is not None:  # what the preparation took belongs to them
+        config = replace(config, seconds=max(1.0, config.seconds - (time.monotonic() - start)))
     output.text(f"Training on {len(config.train)} image(s), measuring on {len(config.holdout)}.")
     report = _Report(output)
     for event in fit(config):

@@ -12,7 +12,7 @@ from pspnet_core.classes import ClassSet
 from pspnet_core.models.checkpoint import Checkpoint
 from pspnet_core.training.data import LabelledCache, LabelledImage
 from pspnet_core.training.evaluation import evaluate_images
-from pspnet_core.training.events import FinishEarly, Phase, TrainEvent, rounded
+from pspnet_core.training.events import Phase, TrainEvent, rounded
 from pspnet_core.types import UNLABELLED, ClassMap, RgbImage
 
 Scores = tuple[float | None, float | None]
@@ -60,22 +60,6 @@ class Comparison:
                 matrix, count = stop.value
                 return rounded(matrix.mean_iou_of(self._common)), count
             yield Phase("compare", fraction)
-
-
-def insisting(
-    comparison: Generator[TrainEvent, None, Scores],
-) -> Generator[TrainEvent, None, Scores]:
-    """Run the last comparison to its end, also when asked to finish early: it is short, and decides."""
-    while True:
-        try:
-            event = next(comparison)
-        except StopIteration as stop:
-            scores: Scores = stop.value
-            return scores
-        try:
-            yield event
-        except FinishEarly:
-            yield event
 
 
 def _only(items: Sequence[LabelledImage], class_ids: tuple[int, ...]) -> list[LabelledImage]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from pspnet_core.models.checkpoint import Checkpoint
     from pspnet_core.training.versions import Version
+
+
+_T = TypeVar("_T")
 
 
 class FinishEarly(Exception):  # noqa: N818 - a request, not an error
@@ -93,10 +97,12 @@ class Finished:
     Attributes:
         checkpoint: The result, its model in evaluation mode.
         metrics: As in the checkpoint: steps, seconds, and the held-out scores where there are any.
+        train_keys: Of the images that were read and learned from: all, or those that fitted into the time.
     """
 
     checkpoint: Checkpoint
     metrics: dict[str, Any]
+    train_keys: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary without the weights."""
@@ -134,6 +140,20 @@ class Decided:
 
 
 TrainEvent = Phase | Step | Evaluated | Finished
+
+
+def insisting(events: Generator[TrainEvent, None, _T]) -> Generator[TrainEvent, None, _T]:
+    """Run ``events`` to their end, also when asked to finish early: for what is short, and decides."""
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as stop:
+            value: _T = stop.value
+            return value
+        try:
+            yield event
+        except FinishEarly:
+            yield event
 
 
 def rounded(value: float | None) -> float | None:

@@ -11,9 +11,9 @@ from pspnet_core.errors import CheckpointError, TrainingError
 from pspnet_core.models.checkpoint import Checkpoint
 from pspnet_core.project.project import Project
 from pspnet_core.training.collection import Collection, collect
-from pspnet_core.training.comparison import Comparison, Scores, insisting
+from pspnet_core.training.comparison import Comparison, Scores
 from pspnet_core.training.config import Recipe, TrainConfig
-from pspnet_core.training.events import Decided, FinishEarly, Finished, TrainEvent
+from pspnet_core.training.events import Decided, FinishEarly, Finished, TrainEvent, insisting
 from pspnet_core.training.loop import NOTHING_LEARNED, train
 from pspnet_core.training.versions import VersionStore
 

@@ -45,10 +45,14 @@ class Learner:
         self._optimizer = AdamW(_groups(self._model, self._recipe))
         self._channel_of = np.full(256, UNLABELLED, np.int64)
         self._channel_of[list(config.classes.indices)] = np.arange(len(config.classes))
-        amounts = [counts.get(index, 0) for index in config.classes.indices]
-        self._weights = class_weights(amounts, self._recipe.balance_power)
+        self.weigh(counts)
         self.num_steps = 0
         self.loss = math.nan
+
+    def weigh(self, counts: Mapping[int, int]) -> None:
+        """Balance the classes by their labelled pixels in the training images, by class id."""
+        amounts = [counts.get(index, 0) for index in self._config.classes.indices]
+        self._weights = class_weights(amounts, self._recipe.balance_power)
 
     def step(self, crops: Sequence[tuple[RgbImage, ClassMap]], lr_factor: float) -> Iterator[None]:
         """One step of the optimiser on crops of equal size; afterwards :attr:`loss` is its loss.

@@ -12,21 +12,27 @@ import numpy as np
 from pspnet_core.devices import is_out_of_memory, numerics_for, out_of_memory, resolve_device, set_threads
 from pspnet_core.errors import TrainingError
 from pspnet_core.metrics import ConfusionMatrix
-from pspnet_core.training.augment import random_crop
 from pspnet_core.training.config import TrainConfig
-from pspnet_core.training.data import LabelledCache, LabelledImage
+from pspnet_core.training.data import LabelledCache
 from pspnet_core.training.evaluation import evaluate_images
-from pspnet_core.training.events import Evaluated, FinishEarly, Finished, Phase, Step, TrainEvent, rounded
+from pspnet_core.training.events import (
+    Evaluated,
+    FinishEarly,
+    Finished,
+    Phase,
+    Step,
+    TrainEvent,
+    insisting,
+    rounded,
+)
 from pspnet_core.training.learner import Learner
-from pspnet_core.training.sampler import AnchorSampler
+from pspnet_core.training.pool import ImagePool
 from pspnet_core.training.schedule import Clock, lr_factor
-from pspnet_core.types import UNLABELLED, ClassMap, RgbImage
 
-_READ_SHARE = 0.1  # of a time budget, for reading images before the first step
+_READ_SHARE = 0.1  # of a time budget before the first step, then of the time since, for reading images
 _EVALUATION_SHARE = 0.025  # of a time budget, for one evaluation
 _EVALUATION_PERIOD = 0.28  # of the progress
 _FIRST_EVALUATION = 0.2
-_TRIES_PER_CROP = 10
 
 NOTHING_LEARNED = (
     "Training ended before it had learned anything.",
@@ -61,6 +67,7 @@ def train(config: TrainConfig) -> Generator[TrainEvent, None, Finished]:
     try:
         with suppress(FinishEarly):  # the result so far is what was asked for
             yield from run.train()
+        yield from insisting(run.evaluate_at_last())
         return run.finished()
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
@@ -74,33 +81,40 @@ class _Run:
     def __init__(self, config: TrainConfig) -> None:
         self._config = config
         self._clock = Clock(config.seconds, config.steps)
-        self._rng = np.random.default_rng(config.seed)
         self.device = resolve_device(config.device)
         self._cache = LabelledCache(config.classes, config.cache_bytes)
-        self._sampler = AnchorSampler(self._rng)
-        self._images: list[LabelledImage] = []
+        self._pool = ImagePool(config.train, self._cache, config.recipe, np.random.default_rng(config.seed))
         self._learner: Learner | None = None
+        self._read_s = 0.0
         self._crop_px = 0
         # A stable order without meaning, so that a part of it is a fair sample.
         self._holdout = sorted(config.holdout, key=lambda item: crc32(item.key.encode()))
-        self._evaluation_s = 0.0
+        self._evaluation_s = 0.0  # the longest so far
         self._scores: dict[str, Any] = {}
 
     def train(self) -> Iterator[TrainEvent]:
         """Everything but the last event."""
         yield Phase("read", 0.0)
         yield from self._read()
-        self._learner = Learner(self._config, numerics_for(self.device), self._sampler.counts)
+        self._learner = Learner(self._config, numerics_for(self.device), self._pool.counts)
+        if self._holdout:
+            self._clock.reserve(_EVALUATION_SHARE)  # until one was measured
         self._clock.start_training()
         yield Phase("train", 0.0)
         next_evaluation = _FIRST_EVALUATION
         while self._clock.progress < 1.0:
+            yield from self._read_on(self._learner)
             yield from self._step(self._learner)
             progress = self._clock.progress
             if self._holdout and next_evaluation <= progress < 1.0 - _EVALUATION_PERIOD / 2:
                 yield from self._evaluate(self._learner)
                 next_evaluation = max(progress, next_evaluation) + _EVALUATION_PERIOD
         if self._holdout:
+            yield from self._evaluate(self._learner)
+
+    def evaluate_at_last(self) -> Generator[TrainEvent, None, None]:
+        """Score what was learned if that was never done, because it was finished early."""
+        if self._learner is not None and self._learner.num_steps and self._holdout and not self._scores:
             yield from self._evaluate(self._learner)
 
     def finished(self) -> Finished:
@@ -111,50 +125,42 @@ class _Run:
             "steps": self._learner.num_steps,
             "seconds": round(self._clock.elapsed_s, 2),
             "loss": rounded(self._learner.loss),
-            "train_images": len(self._images),
-            "labelled_px": {str(i): n for i, n in self._sampler.counts.items()},
+            "train_images": len(self._pool.keys),
+            "train_images_offered": self._pool.num_images,
+            "labelled_px": {str(i): n for i, n in self._pool.counts.items()},
             **self._scores,
         }
-        return Finished(self._learner.checkpoint(metrics), metrics)
+        return Finished(self._learner.checkpoint(metrics), metrics, self._pool.keys)
 
     def _read(self) -> Iterator[TrainEvent]:
-        """Take in the training images, as many as a tenth of the time allows, in random order."""
-        items = self._config.train
-        largest = 0
-        for count, index in enumerate(self._rng.permutation(len(items))):
-            item = items[int(index)]
-            image, class_map = self._cache.get(item)
-            self._sampler.add(len(self._images), class_map)
-            self._images.append(item)
-            largest = max(largest, *image.shape[:2])
-            yield Phase("read", (count + 1) / len(items))
-            if self._clock.share_of_budget(self._clock.elapsed_s) > _READ_SHARE and self._sampler.counts:
+        """Take in the training images, as many as a tenth of the time allows."""
+        pool = self._pool
+        while not pool.is_complete:
+            pool.read_next()
+            yield Phase("read", len(pool.keys) / pool.num_images)
+            if self._clock.share_of_budget(self._clock.elapsed_s) > _READ_SHARE and pool.counts:
                 break
-        self._crop_px = min(self._config.recipe.crop_px, -(-largest // 32) * 32)
+        self._crop_px = pool.crop_px
+
+    def _read_on(self, learner: Learner) -> Iterator[TrainEvent]:
+        """Take in one of the images that are left, unless reading took more than its share of the time already."""
+        clock = self._clock
+        if self._pool.is_complete or self._read_s > _READ_SHARE * clock.training_s:
+            return
+        start = clock.elapsed_s
+        self._pool.read_next()
+        learner.weigh(self._pool.counts)
+        self._read_s += clock.elapsed_s - start
+        yield Phase("train", clock.progress)
 
     def _step(self, learner: Learner) -> Iterator[TrainEvent]:
         clock, recipe = self._clock, self._config.recipe
-        crops = [self._crop() for _ in range(recipe.batch_size)]
+        crops = [self._pool.crop(self._crop_px) for _ in range(recipe.batch_size)]
         factor = lr_factor(clock.progress, learner.num_steps, recipe.warmup_steps, recipe.poly_power)
         for _ in learner.step(crops, factor):
             yield Phase("train", clock.progress)
         clock.step = learner.num_steps
         yield Step(learner.num_steps, clock.num_steps, learner.loss, clock.elapsed_s, clock.eta_s)
-
-    def _crop(self) -> tuple[RgbImage, ClassMap]:
-        for _ in range(_TRIES_PER_CROP):
-            anchor = self._sampler.draw()
-            image, class_map = self._cache.get(self._images[anchor.image])
-            crop, labels = random_crop(
-                image, class_map, (anchor.row, anchor.column), self._crop_px, self._config.recipe, self._rng
-            )
-            if (labels != UNLABELLED).any():
-                return crop, labels
-        raise TrainingError(
-            "Too few pixels are labelled to train on.",
-            f"{_TRIES_PER_CROP} crops in a row showed none; single pixels vanish when a crop is made smaller.",
-            "Paint larger areas of each class, then train again.",
-        )
 
     def _evaluate(self, learner: Learner) -> Iterator[TrainEvent]:
         """Score the averaged weights. The first time decides how many images fit into the time for one evaluation."""
@@ -168,7 +174,8 @@ class _Run:
             evaluate_images(learner.view(), self._holdout, self._cache, str(self.device), enough)
         )
         self._holdout = self._holdout[:count]
-        self._clock.reserve_s = self._clock.elapsed_s - start
+        self._evaluation_s = max(self._evaluation_s, self._clock.elapsed_s - start)
+        self._clock.reserve_s = self._evaluation_s
         self._scores = {
             "mean_iou": rounded(matrix.mean_iou),
             "pixel_accuracy": rounded(matrix.pixel_accuracy),

@@ -36,13 +36,18 @@ class Clock:
         self._train_start_s = self.elapsed_s
 
     @property
+    def training_s(self) -> float:
+        """Seconds since :meth:`start_training`."""
+        return self.elapsed_s - self._train_start_s
+
+    @property
     def progress(self) -> float:
         """Share of the training that is over, 0 to 1; the last ``reserve_s`` of a time budget are for evaluation."""
         if self._seconds is None:
             assert self._steps is not None
             return min(1.0, self.step / self._steps)
         usable = self._seconds - self.reserve_s - self._train_start_s
-        return min(1.0, (self.elapsed_s - self._train_start_s) / usable) if usable > 0 else 1.0
+        return min(1.0, self.training_s / usable) if usable > 0 else 1.0
 
     @property
     def num_steps(self) -> int:
@@ -56,8 +61,11 @@ class Clock:
         """Seconds until the end."""
         if self._seconds is not None:
             return max(0.0, self._seconds - self.elapsed_s)
-        training_s = self.elapsed_s - self._train_start_s
-        return training_s * (1 / self.progress - 1) if self.progress > 0 else 0.0
+        return self.training_s * (1 / self.progress - 1) if self.progress > 0 else 0.0
+
+    def reserve(self, share: float) -> None:
+        """Leave this share of a time budget for evaluation."""
+        self.reserve_s = share * (self._seconds or 0.0)
 
     def share_of_budget(self, seconds: float) -> float:
         """``seconds`` as a share of the budget; 0 without a time budget."""

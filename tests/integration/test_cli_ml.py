@@ -1,6 +1,7 @@
 """train, predict and evaluate on the command line, on tiny pictures."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -46,6 +47,20 @@ def test_train_reports_events_and_writes_a_checkpoint(data, tmp_path, capsys):
     assert loaded.classes == CLASSES
     assert loaded.origin["images"] == 2
     assert [p.name for p in out.parent.iterdir()] == ["x.safetensors"]
+
+
+def test_seconds_include_the_preparation(data, tmp_path, capsys, monkeypatch):
+    from pspnet_core.project import dataset
+
+    original = dataset.open_dataset
+
+    def slow(path):
+        time.sleep(2.0)
+        return original(path)
+
+    monkeypatch.setattr(dataset, "open_dataset", slow)
+    assert run("train", data, "--out", tmp_path / "x.safetensors", "--seconds", 4, "--json") == 0
+    assert rows(capsys.readouterr().out)[-1]["metrics"]["seconds"] < 3.0
 
 
 def test_train_goes_on_from_a_checkpoint(data, checkpoint, tmp_path):

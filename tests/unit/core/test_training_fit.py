@@ -136,11 +136,66 @@ def test_finish_early_keeps_what_was_learned():
     for event in events:
         if isinstance(event, Step) and event.step == 2:
             break
-    finished = events.throw(FinishEarly())
+    finished = last([events.throw(FinishEarly()), *events])
     assert isinstance(finished, Finished)
     assert finished.metrics["steps"] == 2
-    with pytest.raises(StopIteration):
-        next(events)
+
+
+def test_finish_early_before_the_first_evaluation_still_measures():
+    events = fit(config(steps=1000, holdout=[item(5), item(6)]))
+    for event in events:
+        if isinstance(event, Step) and event.step == 2:
+            break
+    rest = [events.throw(FinishEarly()), events.throw(FinishEarly()), *events]  # also when asked twice
+    assert sum(isinstance(e, Evaluated) for e in rest) == 1
+    metrics = rest[-1].metrics
+    assert (metrics["evaluated_step"], metrics["holdout_images"]) == (2, 2)
+    assert 0 <= metrics["mean_iou"] <= 1
+
+
+def slow_item(seed, seconds):
+    fast = item(seed)
+
+    def load():
+        time.sleep(seconds)
+        return fast.load()
+
+    return LabelledImage(fast.key, load)
+
+
+def test_images_that_do_not_fit_into_the_start_are_read_between_steps():
+    events = list(fit(config(train=[slow_item(i, 0.15) for i in range(4)], steps=None, seconds=3.0)))
+    assert max(e.fraction for e in events if isinstance(e, Phase) and e.name == "read") < 1
+    assert set(events[-1].train_keys) == {f"p{i}.png" for i in range(4)}
+    assert events[-1].metrics["train_images"] == 4
+
+
+def test_the_images_that_never_fitted_are_not_listed():
+    finished = last(fit(config(train=[slow_item(i, 0.3) for i in range(40)], steps=None, seconds=2.0)))
+    assert len(finished.train_keys) == finished.metrics["train_images"] < 15
+    assert finished.metrics["train_images_offered"] == 40
+
+
+def test_late_images_change_the_balance_of_the_classes():
+    learner = Learner(config(), numerics_for(torch.device("cpu")), {2: 100, 0: 100})
+    before = learner._weights.clone()
+    learner.weigh({2: 100, 0: 100, 5: 4})
+    assert learner._weights[2] > learner._weights[0]
+    assert not torch.equal(before, learner._weights)
+
+
+def test_time_is_kept_when_the_last_evaluation_takes_as_long_as_the_first(monkeypatch):
+    durations = iter([0.6, 0.1, 0.1, 0.6])
+
+    def evaluation(checkpoint, items, cache, device, enough):
+        time.sleep(next(durations))
+        yield 1.0
+        return ConfusionMatrix(CLASSES.indices), 1
+
+    monkeypatch.setattr("pspnet_core.training.loop.evaluate_images", evaluation)
+    finished = last(fit(config(steps=None, seconds=4.0, holdout=[item(5)])))
+    assert next(durations, None) is None
+    assert finished.metrics["seconds"] < 4.35
 
 
 def test_finish_early_before_the_first_step_says_so():
