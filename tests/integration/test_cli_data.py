@@ -134,7 +134,7 @@ def test_doctor_demands_what_the_package_requires_and_nothing_else(monkeypatch) 
     assert len(required) == len(set(required))
     lines = [
         "numpy>=2.0",
-        "no_such.thing (>=1) ; python_version >= '3'",
+        "no_such.thing (>=1); python_version >= '3'",
         "pytest>=8; extra == 'dev'",
         "opencv-python>4",
     ]
