@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -12,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pspnet_core.classes import ClassDef, ClassSet
-from pspnet_core.errors import DataError
-from pspnet_core.imaging.class_maps import read_class_map
-from pspnet_core.imaging.read import read_image
+from pspnet_core.errors import ClassMapError, DataError, ImageReadError
+from pspnet_core.imaging.class_maps import ids_of, read_class_map
+from pspnet_core.imaging.read import read_image, read_info
+from pspnet_core.project.class_ids import read_class_table
+from pspnet_core.project.discovery import natural_key
 from pspnet_core.project.project import Project
 from pspnet_core.project.records import Item, Split, Status
 from pspnet_core.types import UNLABELLED, ClassMap, RgbImage
@@ -31,29 +35,11 @@ _VOC_NAMES = (
     *("motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
 
-# (labelId, name, colour) of the 19 classes that count; their order is the train id.
-# Source: mcordts/cityscapesScripts, cityscapesscripts/helpers/labels.py.
-_CITYSCAPES = (
-    (7, "road", (128, 64, 128)),
-    (8, "sidewalk", (244, 35, 232)),
-    (11, "building", (70, 70, 70)),
-    (12, "wall", (102, 102, 156)),
-    (13, "fence", (190, 153, 153)),
-    (17, "pole", (153, 153, 153)),
-    (19, "traffic light", (250, 170, 30)),
-    (20, "traffic sign", (220, 220, 0)),
-    (21, "vegetation", (107, 142, 35)),
-    (22, "terrain", (152, 251, 152)),
-    (23, "sky", (70, 130, 180)),
-    (24, "person", (220, 20, 60)),
-    (25, "rider", (255, 0, 0)),
-    (26, "car", (0, 0, 142)),
-    (27, "truck", (0, 0, 70)),
-    (28, "bus", (0, 60, 100)),
-    (31, "train", (0, 80, 100)),
-    (32, "motorcycle", (0, 0, 230)),
-    (33, "bicycle", (119, 11, 32)),
-)
+# Where the archive of each year unpacks to. Source: torchvision.datasets.voc.
+_VOC_FOLDERS = {
+    "2012": Path("VOCdevkit", "VOC2012"),
+    "2011": Path("TrainVal", "VOCdevkit", "VOC2011"),
+} | {year: Path("VOCdevkit", f"VOC{year}") for year in ("2010", "2009", "2008", "2007")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +71,21 @@ class Dataset:
 def open_dataset(path: Path) -> Dataset:
     """Open a folder of labelled images.
 
-    A mask of a project that cannot be used leaves its image unlabelled, which is logged as a warning. Without a class
-    table all masks are read once, so that the classes are complete.
+    A mask of a project that cannot be used leaves its image unlabelled, which is logged as a warning. All masks are
+    read once for the ids that they hold.
 
     Raises:
         ProjectError: No such folder, no image in it, or its project file is damaged.
-        DataError: There are images but no mask.
+        DataError: There are images but no mask, or a mask holds an id that the class table of the data set lacks.
     """
-    path = Path(path)
+    path = Path(os.path.abspath(path))
     if (path / "leftImg8bit").is_dir() and (path / "gtFine").is_dir():
         return _open_cityscapes(path)
-    for folder in (path, path / "VOCdevkit" / "VOC2012", path / "VOC2012"):
-        if (folder / "JPEGImages").is_dir() and (folder / "SegmentationClass").is_dir():
-            return _open_voc(folder)
+    for year, place in _VOC_FOLDERS.items():
+        for root in (path, *path.parents[: len(place.parts)]):
+            folder = root / place
+            if folder.is_relative_to(path) and (folder / "SegmentationClass").is_dir():
+                return _open_voc(root, folder, year)
     return _open_project(path)
 
 
@@ -116,7 +104,8 @@ def evenly_spaced(items: Sequence[_T], num: int) -> list[_T]:
 
 def _open_project(path: Path) -> Dataset:
     project = Project.open(path)
-    is_complete = (path / "classes.json").is_file() or (project.folder / "project.json").is_file()
+    is_new = not (project.folder / "project.json").is_file()
+    has_table = is_new and read_class_table(path)[0] is not None
     for notice in project.notices:
         _log.warning("%s %s", notice.title, notice.detail)
 
@@ -132,39 +121,98 @@ def _open_project(path: Path) -> Dataset:
         for item in project.items
         if project.has_annotation(item) and project.state(item.key).status is not Status.SKIPPED
     ]
-    if not is_complete:
-        for item in labelled:
-            load(item)
+    classes, unknown = project.classes, {}
+    for item in labelled:
+        try:
+            info = read_info(item.image_path, item.page)
+            class_map = project.load_annotation(item, info.width, info.height).class_map
+        except (ImageReadError, ClassMapError):
+            continue  # told when it is loaded, and not at all where it is not needed
+        if ids := set(ids_of(class_map)).difference(classes.indices):
+            unknown[item] = ids
+    if unknown and has_table:
+        raise _unknown_ids(unknown, "classes.json")
     return _dataset(path, project.classes, labelled, load)
 
 
-def _open_voc(root: Path) -> Dataset:
+def _open_voc(root: Path, folder: Path, year: str) -> Dataset:
+    from torchvision.datasets import VOCSegmentation
+
     items = []
     for split in (Split.TRAIN, Split.VAL, Split.TEST):
-        listing = root / "ImageSets" / "Segmentation" / f"{split.value}.txt"
-        if not listing.is_file():
+        if not (folder / "ImageSets" / "Segmentation" / f"{split.value}.txt").is_file():
             continue
-        for name in listing.read_text(encoding="utf-8").split():
-            image, mask = root / "JPEGImages" / f"{name}.jpg", root / "SegmentationClass" / f"{name}.png"
-            if image.is_file() and mask.is_file():
-                items.append(Item(f"JPEGImages/{name}.jpg", image, 0, split, mask))
+        if split is Split.TEST and year != "2007":
+            continue  # the masks of the other years are not public
+        with _listing(folder):
+            found = VOCSegmentation(root, year, split.value)
+        items += _items(folder, split, found.images, found.masks)
     classes = ClassSet(ClassDef(index, name, _voc_color(index)) for index, name in enumerate(_VOC_NAMES))
-    return _dataset(root, classes, items, _loader(None))
+    unknown = {}
+    for item in items:
+        assert item.found_mask is not None
+        try:
+            ids = set(ids_of(read_class_map(item.found_mask))).difference(classes.indices)
+        except ClassMapError:
+            continue  # told when it is loaded
+        if ids:
+            unknown[item] = ids
+    if unknown:
+        raise _unknown_ids(unknown, "Pascal VOC")
+    return _dataset(folder, classes, items, _loader(None))
 
 
 def _open_cityscapes(root: Path) -> Dataset:
+    from torchvision.datasets import Cityscapes
+
     items = []
     for split in (Split.TRAIN, Split.VAL):  # the masks of test are not public
-        for image in sorted((root / "leftImg8bit" / split.value).glob("*/*_leftImg8bit.png")):
-            stem = image.name.removesuffix("_leftImg8bit.png")
-            mask = root / "gtFine" / split.value / image.parent.name / f"{stem}_gtFine_labelIds.png"
-            if mask.is_file():
-                items.append(Item(image.relative_to(root).as_posix(), image, 0, split, mask))
-    classes = ClassSet(ClassDef(index, name, color) for index, (_, name, color) in enumerate(_CITYSCAPES))
+        # Where one of these is missing torchvision would look for archives, and unpack them.
+        if (root / "leftImg8bit" / split.value).is_dir() and (root / "gtFine" / split.value).is_dir():
+            with _listing(root):
+                found = Cityscapes(root, split.value, target_type="semantic")
+            items += _items(root, split, found.images, [masks[0] for masks in found.targets])
+    items.sort(key=lambda item: natural_key(item.key))
     table = np.full(256, UNLABELLED, np.uint8)
-    for index, (label_id, _, _) in enumerate(_CITYSCAPES):
-        table[label_id] = index
+    classes = ClassSet()
+    for c in Cityscapes.classes:
+        if 0 <= c.train_id < UNLABELLED:
+            table[c.id] = c.train_id
+            classes = classes.add(c.name, c.color, c.train_id)
     return _dataset(root, classes, items, _loader(table))
+
+
+@contextmanager
+def _listing(folder: Path) -> Iterator[None]:
+    """Say in words why torchvision could not list a folder. Raises: DataError."""
+    try:
+        yield
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"The files of {folder.name} could not be listed.",
+            f"{error}.",
+            "Expected the folders as their archives unpack them, and nothing else among them.",
+        ) from error
+
+
+def _items(root: Path, split: Split, images: Sequence[str], masks: Sequence[str]) -> list[Item]:
+    """Items of those pairs that are there, as torchvision lists them."""
+    pairs = [(Path(image), Path(mask)) for image, mask in zip(images, masks, strict=True)]
+    return [
+        Item(image.relative_to(root).as_posix(), image, 0, split, mask)
+        for image, mask in pairs
+        if image.is_file() and mask.is_file()
+    ]
+
+
+def _unknown_ids(unknown: Mapping[Item, Set[int]], table: str) -> DataError:
+    item, ids = next(iter(unknown.items()))
+    place = item.found_mask or item.image_path
+    return DataError(
+        f"{len(unknown)} mask(s) hold ids that {table} does not list.",
+        f"For example {place}: {', '.join(map(str, sorted(ids)))}.",
+        "Check that these are class maps; then add the ids to the table of classes, or make them 255 (unlabelled).",
+    )
 
 
 def _dataset(root: Path, classes: ClassSet, items: Sequence[Item], load: _Loader) -> Dataset:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pspnet_core.errors import DataError, ProjectError
+from pspnet_core.errors import DataError, ImageReadError, ProjectError
 from pspnet_core.project.dataset import evenly_spaced, open_dataset
 from pspnet_core.project.project import Project, Split, Status
 from tests.helpers.tiny_files import half_mask, put_image, put_mask
@@ -80,9 +80,60 @@ def test_no_folder_and_no_image(tmp_path) -> None:
             open_dataset(path)
 
 
-@pytest.mark.parametrize("prefix", ["", "VOCdevkit/VOC2012/"])
-def test_voc_folder(tmp_path, prefix) -> None:
-    root = tmp_path / prefix
+def test_an_id_outside_the_class_table_is_refused_before_anything_is_trained(tmp_path) -> None:
+    for number in range(9):
+        put_image(tmp_path / f"images/train/{number}.png")
+        put_mask(tmp_path / f"masks/train/{number}.png", half_mask(class_id=77 if number == 8 else 1, other=0))
+    (tmp_path / "classes.json").write_text('{"classes": [{"index": 0, "name": "x"}, {"index": 1, "name": "y"}]}')
+    with pytest.raises(DataError, match="ids that classes") as caught:
+        open_dataset(tmp_path)
+    assert str(tmp_path / "masks/train/8.png") in caught.value.detail
+    assert "77" in caught.value.detail
+    Project.open(tmp_path).save()  # a person works with it now, and such a class is named in the program
+    assert open_dataset(tmp_path).classes.indices == (0, 1, 77)
+
+
+def test_an_unreadable_image_counts_only_when_it_is_loaded(tmp_path) -> None:
+    for split in ("train", "test"):
+        put_image(tmp_path / f"images/{split}/a.png")
+        put_mask(tmp_path / f"masks/{split}/a.png", half_mask(class_id=1, other=0))
+    (tmp_path / "images/train/a.png").write_bytes(b"broken")
+    data = open_dataset(tmp_path)
+    assert data.classes.indices == (0, 1)
+    assert data.load(data.items[Split.TEST][0])[0].shape == (8, 12, 3)
+    with pytest.raises(ImageReadError):
+        data.load(data.items[Split.TRAIN][0])
+
+
+def put_voc(folder, *names: str) -> None:
+    for name in names:
+        put_image(folder / "JPEGImages" / f"{name}.jpg")
+        put_mask(folder / "SegmentationClass" / f"{name}.png", half_mask(class_id=15, other=0))
+    (folder / "ImageSets" / "Segmentation").mkdir(parents=True)
+
+
+@pytest.mark.parametrize("given", ["", "VOCdevkit", "VOCdevkit/VOC2007"])
+def test_voc_of_another_year_has_test_masks(tmp_path, given) -> None:
+    folder = tmp_path / "VOCdevkit" / "VOC2007"
+    put_voc(folder, "000001")
+    (folder / "ImageSets/Segmentation/test.txt").write_text("000001\n")
+    data = open_dataset(tmp_path / given)
+    assert [item.key for item in data.items[Split.TEST]] == ["JPEGImages/000001.jpg"]
+
+
+def test_voc_masks_with_foreign_ids_are_refused(tmp_path) -> None:
+    folder = tmp_path / "VOCdevkit" / "VOC2012"
+    put_voc(folder, "a")
+    put_mask(folder / "SegmentationClass" / "a.png", half_mask(class_id=21))
+    (folder / "ImageSets/Segmentation/train.txt").write_text("a\n")
+    with pytest.raises(DataError, match="Pascal VOC") as caught:
+        open_dataset(tmp_path)
+    assert "21" in caught.value.detail
+
+
+@pytest.mark.parametrize("given", ["", "VOCdevkit", "VOCdevkit/VOC2012"])
+def test_voc_folder(tmp_path, given) -> None:
+    root = tmp_path / "VOCdevkit/VOC2012"
     for name in ("2007_1", "2007_2", "2007_3"):
         put_image(root / "JPEGImages" / f"{name}.jpg")
         mask = Image.fromarray(half_mask(class_id=15, other=0))
@@ -93,7 +144,7 @@ def test_voc_folder(tmp_path, prefix) -> None:
     (root / "ImageSets" / "Segmentation").mkdir(parents=True)
     (root / "ImageSets" / "Segmentation" / "train.txt").write_text("2007_1\n2007_gone\n")
     (root / "ImageSets" / "Segmentation" / "val.txt").write_text("2007_2\n2007_3\n")
-    data = open_dataset(tmp_path)
+    data = open_dataset(tmp_path / given)
     assert len(data.classes) == 21
     assert data.classes[15].name == "person"
     assert [data.classes[i].color for i in (1, 8, 15, 20)] == [
@@ -109,12 +160,24 @@ def test_cityscapes_folder(tmp_path) -> None:
     put_image(tmp_path / "leftImg8bit/train/ulm/ulm_0_leftImg8bit.png")
     put_image(tmp_path / "leftImg8bit/val/bonn/bonn_0_leftImg8bit.png")
     put_mask(tmp_path / "gtFine/train/ulm/ulm_0_gtFine_labelIds.png", half_mask(class_id=26, other=3))
+    (tmp_path / "gtFine_trainvaltest.zip").touch()
     data = open_dataset(tmp_path)
     assert len(data.classes) == 19
+    assert data.classes.indices == tuple(range(19))
+    assert data.classes[0].color == (128, 64, 128)
     (item,) = data.items[Split.TRAIN]
     _, class_map = data.load(item)
     assert data.classes[int(class_map[0, 0])].name == "car"
     assert set(np.unique(class_map)) == {13, 255}
+
+
+def test_a_stray_file_among_the_cities_is_told(tmp_path) -> None:
+    put_image(tmp_path / "leftImg8bit/train/ulm/ulm_0_leftImg8bit.png")
+    put_mask(tmp_path / "gtFine/train/ulm/ulm_0_gtFine_labelIds.png", half_mask(class_id=26, other=3))
+    (tmp_path / "leftImg8bit/train/readme.txt").touch()
+    with pytest.raises(DataError, match="could not be listed") as caught:
+        open_dataset(tmp_path)
+    assert "readme.txt" in caught.value.detail
 
 
 def test_evenly_spaced() -> None:
