@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from pspnet_studio.messages import tr
+from pspnet_studio.messages import tr, tr_count
 
 
 class ExportDialog(QDialog):
@@ -46,7 +46,11 @@ class ExportDialog(QDialog):
         form = QFormLayout()
         form.addRow(tr("Format"), self._format)
         form.addRow(tr("Folder"), row)
-        text = tr("{count} images have a mask. Unlabelled pixels are written as 255.").format(count=num_masks)
+        if num_masks:
+            text = tr_count("1 image has a mask.", "{count} images have a mask.", num_masks)
+            text += " " + tr("Unlabelled pixels are written as 255.")
+        else:
+            text = tr("No image is labelled yet: there is nothing to export.")
         hint = QLabel(text, self)
         hint.setProperty("look", "muted")
         hint.setWordWrap(True)
@@ -56,7 +60,8 @@ class ExportDialog(QDialog):
         buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
-        self._folder.textChanged.connect(lambda text: self._export.setEnabled(bool(text.strip())))
+        self._export.setEnabled(num_masks > 0)
+        self._folder.textChanged.connect(lambda text: self._export.setEnabled(bool(text.strip()) and num_masks > 0))
         layout = QVBoxLayout(self)
         layout.setSpacing(12)
         layout.addLayout(form)

@@ -46,7 +46,7 @@ class ImagesPanel(QWidget):
     ) -> None:
         super().__init__(parent)
         self._session = session
-        thumbnails = thumbnails or ThumbnailCache(session, self._largest_ratio(), parent=self)
+        self._thumbnails = thumbnails = thumbnails or ThumbnailCache(session, self._largest_ratio(), parent=self)
         self.model = ItemListModel(session, thumbnails, self)
         self.shown = ItemFilterModel(self.model, self)
         self._status_menu: QMenu | None = None
@@ -83,10 +83,9 @@ class ImagesPanel(QWidget):
         self._status_filter.setCurrentIndex(0)
         self._apply_text()
 
-    def focus_search(self) -> None:
-        """Put the keyboard into the search field."""
-        self._search.setFocus(Qt.FocusReason.ShortcutFocusReason)
-        self._search.selectAll()
+    def retry_thumbnails(self) -> None:
+        """Read again the pictures that could not be read."""
+        self._thumbnails.retry()
 
     def show_status_menu(self, index: QModelIndex, position: QPoint) -> None:
         """Let the status of a row be chosen, at a global position."""

@@ -64,6 +64,13 @@ class ThumbnailCache(QObject):
             self._ask(key)
         return None
 
+    def retry(self) -> None:
+        """Read again what could not be read, when it is painted next."""
+        failed = list(self._errors)
+        self._errors.clear()
+        for key in failed:
+            self.arrived.emit(key)
+
     def clear(self) -> None:
         """Forget everything: another project is open."""
         if self._job is not None:

@@ -30,6 +30,7 @@ from pspnet_studio.panels.versions import VersionList
 from pspnet_studio.theme import ICON_PX, SPACE_M, SPACE_S, SPACE_XS
 
 if TYPE_CHECKING:
+    from pspnet_studio.model.document import Document
     from pspnet_studio.model.predictions import Predictions
     from pspnet_studio.model.session import Session
     from pspnet_studio.model.training import Training
@@ -61,6 +62,7 @@ class TrainingPanel(QWidget):
         self._training = training
         self._predictions = predictions
         self._session = session
+        self._document: Document | None = None
         self.start_button = QPushButton(tr("Fine-tune"))
         self.budget_box = QComboBox()
         self._reason = _label("muted")
@@ -173,8 +175,12 @@ class TrainingPanel(QWidget):
         self.refresh()
 
     def _on_document_changed(self) -> None:
-        if self._session.document is not None:
-            self._session.document.edited.connect(self._refresh_soon)
+        # It comes also for the same image, after another one could not be read.
+        if self._document is not None:
+            self._document.edited.disconnect(self._refresh_soon)
+        self._document = self._session.document
+        if self._document is not None:
+            self._document.edited.connect(self._refresh_soon)
         self._refresh_soon()
 
     def _on_started(self) -> None:

@@ -48,6 +48,14 @@ def action_table() -> tuple[ActionSpec, ...]:
         ActionSpec("open_folder", tr("Open folder…"), "folder-open", "Ctrl+O", FILE, tip=tr("Open a folder of images")),
         ActionSpec("open_images", tr("Open images…"), "", "Ctrl+Shift+O", FILE, tip=tr("Open single images")),
         ActionSpec("add_folder", tr("Add folder to project…"), "plus", "", FILE),
+        ActionSpec(
+            "rescan",
+            tr("Read folder again"),
+            "",
+            "Ctrl+R",
+            FILE,
+            tip=tr("Look for images and masks that were added or removed meanwhile"),
+        ),
         ActionSpec("open_sample", tr("Open the sample project"), "", "", FILE),
         ActionSpec(
             "save", tr("Save now"), "", "Ctrl+S", FILE, tip=tr("Everything is saved by itself; this does it now")

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QDialog, QMessageBox, QProgressDialog
+from PySide6.QtWidgets import QMessageBox
 
 from pspnet_core import __version__
-from pspnet_core.errors import PspnetError
 from pspnet_core.project.project import Status
 from pspnet_studio import theme
-from pspnet_studio.dialogs.export import ExportDialog
 from pspnet_studio.jobs.runner import Lane, Priority
 from pspnet_studio.messages import tr
 from pspnet_studio.model.document import Document
@@ -24,6 +22,7 @@ from pspnet_studio.model.session import Session
 from pspnet_studio.model.tool_state import ToolState
 from pspnet_studio.model.training import Training
 from pspnet_studio.settings import Settings
+from pspnet_studio.windows.export_flow import ExportFlow
 
 if TYPE_CHECKING:
     from pspnet_studio.windows.main_window import MainWindow
@@ -57,6 +56,7 @@ class Commands(QObject):
         self._window, self._actions, self._canvas = window, window.actions_by_id, window.canvas
         self._session, self._training, self._predictions = session, training, predictions
         self._tool_state, self._settings = tool_state, settings
+        self._export_flow = ExportFlow(session, window, window.message_bar.show_message)
         self._document: Document | None = None
         for action_id, function in self._functions().items():
             self._actions[action_id].triggered.connect(lambda _=False, function=function: function())
@@ -104,6 +104,7 @@ class Commands(QObject):
             "add_folder": project is not None,
             "save": project is not None,
             "export": project is not None,
+            "rescan": project is not None,
             "close_project": project is not None,
             "undo": document is not None and document.history.can_undo,
             "redo": document is not None and document.history.can_redo,
@@ -134,7 +135,8 @@ class Commands(QObject):
             "add_folder": window.intake.choose_addition,
             "open_sample": self.open_sample,
             "save": self._session.save_now,
-            "export": self._export,
+            "export": self._export_flow.ask,
+            "rescan": self._rescan,
             "close_project": lambda: window.guard.run(tr("closing the project"), self._session.close_project),
             "quit": window.close,
             "undo": lambda: self._with_document(Document.undo),
@@ -164,6 +166,9 @@ class Commands(QObject):
         return functions
 
     def _on_document_changed(self) -> None:
+        # It comes also for the same image, after another one could not be read.
+        if self._document is not None:
+            self._document.history_changed.disconnect(self.update_enabled)
         self._document = self._session.document
         if self._document is not None:
             self._document.history_changed.connect(self.update_enabled)
@@ -187,6 +192,10 @@ class Commands(QObject):
         if not document.fill_unlabelled(class_id):
             self._window.status_line.showMessage(tr("Every pixel has a class already."), 4000)
 
+    def _rescan(self) -> None:
+        self._window.images_panel.retry_thumbnails()
+        self._session.rescan()
+
     def _choose_class(self, row: int) -> None:
         project = self._session.project
         if project is not None and row < len(project.classes):
@@ -201,50 +210,6 @@ class Commands(QObject):
         self._settings.theme = name
         theme.apply(QGuiApplication.instance(), name)
         self.update_enabled()
-
-    def _export(self) -> None:
-        project = self._session.project
-        assert project is not None
-        num_masks = sum(project.has_annotation(item) or item.found_mask is not None for item in project.items)
-        dialog = ExportDialog(project.root.parent / f"{project.root.name}-masks", num_masks, self._window)
-        if dialog.exec() != QDialog.DialogCode.Accepted:
-            return
-        format_name, folder = dialog.format, dialog.folder
-        progress = QProgressDialog(tr("Writing masks…"), tr("Cancel"), 0, max(1, num_masks), self._window)
-        progress.setMinimumDuration(400)
-
-        def run() -> Iterator[Any]:
-            from pspnet_core.export.masks import export_masks
-
-            yield from export_masks(project, folder, format=format_name)
-
-        def on_event(event: Any) -> None:
-            if hasattr(event, "done"):
-                progress.setMaximum(max(1, event.total))
-                progress.setValue(event.done)
-
-        def on_done(report: Any) -> None:
-            progress.reset()
-            text = tr("{count} masks were written to {folder}.").format(count=report.num_written, folder=folder)
-            self._window.message_bar.show_message(text)
-
-        def on_error(error: PspnetError) -> None:
-            progress.reset()
-            self._session.notice.emit(error)
-
-        def start() -> None:
-            handle = self._session.runner.submit(
-                Lane.IO,
-                run,
-                name=tr("exporting"),
-                priority=Priority.PREFETCH,
-                on_event=on_event,
-                on_done=on_done,
-                on_error=on_error,
-            )
-            progress.canceled.connect(handle.cancel)
-
-        self._session.save_now(then=start)
 
     def _about(self) -> None:
         QMessageBox.about(
