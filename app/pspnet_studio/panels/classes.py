@@ -190,10 +190,6 @@ class ClassesPanel(QWidget):
         dialog.colorSelected.connect(lambda color: self.set_color(class_id, color))
         dialog.open()
 
-    def focus_field(self) -> None:
-        """Put the keyboard where a new class is named."""
-        self._field.setFocus(Qt.FocusReason.ShortcutFocusReason)
-
     @property
     def error_text(self) -> str:
         """The message that is shown; empty when there is none."""

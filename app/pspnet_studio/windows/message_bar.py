@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
 
 from pspnet_core.errors import PspnetError
@@ -13,13 +13,7 @@ _MAX_WAITING = 50
 
 
 class MessageBar(QFrame):
-    """One message at a time; errors before notices, the others wait.
-
-    Signals:
-        closed: The last message was dismissed.
-    """
-
-    closed = Signal()
+    """One message at a time; errors before notices, the others wait."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -82,7 +76,6 @@ class MessageBar(QFrame):
             return
         self._current = None
         self.hide()
-        self.closed.emit()
 
     def _show(self, message: object) -> None:
         self._current = message
