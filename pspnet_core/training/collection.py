@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pspnet_core.classes import ClassSet
 from pspnet_core.errors import PspnetError, TrainingError
 from pspnet_core.imaging.read import read_image, read_info
 from pspnet_core.project.project import Project
-from pspnet_core.project.records import Item, ItemState, Split, Status
+from pspnet_core.project.records import Annotation, Item, ItemState, Split, Status
 from pspnet_core.training.data import LabelledImage, unreadable
 from pspnet_core.training.events import Phase, TrainEvent
+from pspnet_core.training.exposure import Exposure
 from pspnet_core.training.holdout import (
     Candidate,
     block_mask,
@@ -36,6 +37,8 @@ class Collection:
         holdout: Images to measure on.
         rule: How the hold-out was chosen: ``val``, ``items``, ``blocks`` or ``none``.
         num_images: Labelled images in all.
+        held_items: Keys of the items that are not learned from at all.
+        held_blocks: Item key -> numbers of the blocks of it that are not learned from.
     """
 
     classes: ClassSet
@@ -43,49 +46,40 @@ class Collection:
     holdout: list[LabelledImage] = field(default_factory=list)
     rule: str = "none"
     num_images: int = 0
+    held_items: frozenset[str] = frozenset()
+    held_blocks: dict[str, frozenset[int]] = field(default_factory=dict)
 
 
-def collect(project: Project) -> Generator[TrainEvent, None, Collection]:
+def collect(project: Project, past: Exposure | None = None) -> Generator[TrainEvent, None, Collection]:
     """The labelled images of the project, divided into those to learn from and those held out.
+
+    Args:
+        project: With its labels saved.
+        past: Of all versions that are kept: what was held out for them stays held out.
 
     Raises:
         TrainingError: Nothing is labelled, or an image cannot be read.
     """
-    items = [
-        item
-        for item in project.items
-        if item.split is not Split.TEST
-        and project.state(item.key).status is not Status.SKIPPED
-        and (project.state(item.key).labelled_px or item.found_mask is not None)
-    ]
-    done = {i.key for i in items if project.state(i.key).status is Status.DONE}
-    whole = choose_items([Candidate(i.key, i.split, i.key in done) for i in items])
-    counts = {}
-    labelled: list[Item] = []
-    for number, item in enumerate(items):
-        yield Phase("read", number / len(items))
-        try:
-            info = read_info(item.image_path, item.page)
-            class_map = project.load_annotation(item, info.width, info.height).class_map
-        except (PspnetError, OSError) as error:
-            raise unreadable(item.key, error) from error
-        if not (class_map != UNLABELLED).any():
-            continue
-        labelled.append(item)
-        if not whole:
-            counts[item.key] = count_blocks(class_map, _evidence(project.state(item.key)))
-    blocks = choose_blocks(counts) if not whole else {}
-    data = Collection(project.classes, num_images=len(labelled))
+    past = past or Exposure()
+    counts = yield from _read(project)
+    labelled = [project.item(key) for key in counts]
+    whole = choose_items([Candidate(i.key, i.split, _is_done(project.state(i.key))) for i in labelled], past)
+    offered = {key: rows for key, rows in counts.items() if key not in whole}
+    blocks = choose_blocks(offered, past.held_blocks, may_grow=not whole)
+    has_val = any(item.split is Split.VAL for item in labelled)
+    data = Collection(project.classes, num_images=len(labelled), held_items=whole, held_blocks=blocks)
     for item in labelled:
-        make = partial(_labelled_image, project, item, data.classes, item.key in done)
-        if item.key in whole:
-            data.holdout.append(make(frozenset(), None))
-        else:
-            data.train.append(make(blocks.get(item.key, frozenset()), False))
-            if item.key in blocks:
-                data.holdout.append(make(blocks[item.key], True))
-    data.rule = ("val" if any(i.split is Split.VAL for i in labelled) else "items") if whole else "blocks"
-    data.rule = data.rule if data.holdout else "none"
+        if item.key not in whole:
+            data.train.append(_to_learn(project, item, data.classes, blocks.get(item.key, frozenset())))
+        is_evidence = item.split is Split.VAL if has_val else item.key in whole or item.key in blocks
+        if not is_evidence:
+            continue
+        held = None if item.key in whole else blocks[item.key]
+        measured = _evidence(item, project.state(item.key), held)
+        if measured is None or measured:
+            data.holdout.append(_to_measure(project, item, data.classes, measured))
+    if data.holdout:
+        data.rule = "val" if has_val else "items" if whole else "blocks"
     if not data.train:
         raise TrainingError(
             "There is nothing to learn from.",
@@ -95,34 +89,81 @@ def collect(project: Project) -> Generator[TrainEvent, None, Collection]:
     return data
 
 
-def _evidence(state: ItemState) -> list[bool] | None:
+def _read(project: Project) -> Generator[TrainEvent, None, dict[str, NDArray[np.int64]]]:
+    """Key -> pixels by block and class, as :func:`choose_blocks` takes them, of all labelled items that take part."""
+    items = [
+        item
+        for item in project.items
+        if item.split is not Split.TEST
+        and project.state(item.key).status is not Status.SKIPPED
+        and (project.state(item.key).labelled_px or item.found_mask is not None)
+    ]
+    counts: dict[str, NDArray[np.int64]] = {}
+    for number, item in enumerate(items):
+        yield Phase("read", number / len(items))
+        try:
+            info = read_info(item.image_path, item.page)
+            class_map = project.load_annotation(item, info.width, info.height).class_map
+        except (PspnetError, OSError) as error:
+            raise unreadable(item.key, error) from error
+        if (class_map != UNLABELLED).any():
+            counts[item.key] = count_blocks(class_map, _unaided(project.state(item.key)))
+    return counts
+
+
+def _is_done(state: ItemState) -> bool:
+    return state.status is Status.DONE
+
+
+def _unaided(state: ItemState) -> list[bool] | None:
     """Which blocks may be measured on; None for all: what was labelled before any prediction was shown, or is done."""
-    if state.status is Status.DONE or not state.prediction_shown:
+    if _is_done(state) or not state.prediction_shown:
         return None
     return blocks_from_hex(state.unaided_blocks)
 
 
-def _labelled_image(
-    project: Project,
-    item: Item,
-    classes: ClassSet,
-    is_done: bool,
-    blocks: frozenset[int],
-    is_evidence: bool | None,
-) -> LabelledImage:
-    """An item as training data (``is_evidence`` False: without the blocks), evidence (True: only them) or whole."""
-    known = np.zeros(256, bool)
-    known[list(classes.indices)] = True
+def _evidence(item: Item, state: ItemState, held: frozenset[int] | None) -> frozenset[int] | None:
+    """The blocks of an item to measure on, of those held out; None for all."""
+    unaided = None if item.split is Split.VAL else _unaided(state)
+    if unaided is None:
+        return held
+    usable = frozenset(number for number, is_usable in enumerate(unaided) if is_usable)
+    return usable if held is None else usable & held
+
+
+def _to_learn(project: Project, item: Item, classes: ClassSet, held: frozenset[int]) -> LabelledImage:
+    """An item without the held-out blocks."""
 
     def load() -> tuple[RgbImage, ClassMap]:
-        image = read_image(item.image_path, item.page)
-        annotation = project.load_annotation(item, image.shape[1], image.shape[0])
-        class_map = np.where(known[annotation.class_map], annotation.class_map, np.uint8(UNLABELLED))
-        if is_evidence is not None and blocks:
-            held = block_mask(class_map.shape, blocks)
-            class_map[held != is_evidence] = UNLABELLED
-            if is_evidence and not is_done:
-                class_map[annotation.provenance == Provenance.ACCEPTED] = UNLABELLED
+        image, annotation = _load(project, item, classes)
+        if held:
+            annotation.class_map[block_mask(annotation.class_map.shape, held)] = UNLABELLED
+        return image, annotation.class_map
+
+    return LabelledImage(item.key, load)
+
+
+def _to_measure(project: Project, item: Item, classes: ClassSet, blocks: frozenset[int] | None) -> LabelledImage:
+    """These blocks of an item (None for all), without the pixels accepted from a model unless it is done."""
+    is_done = _is_done(project.state(item.key))
+
+    def load() -> tuple[RgbImage, ClassMap]:
+        image, annotation = _load(project, item, classes)
+        class_map = annotation.class_map
+        if blocks is not None:
+            class_map[~block_mask(class_map.shape, blocks)] = UNLABELLED
+        if not is_done:
+            class_map[annotation.provenance == Provenance.ACCEPTED] = UNLABELLED
         return image, class_map
 
     return LabelledImage(item.key, load)
+
+
+def _load(project: Project, item: Item, classes: ClassSet) -> tuple[RgbImage, Annotation]:
+    """Image and planes, with classes that came later left out."""
+    image = read_image(item.image_path, item.page)
+    annotation = project.load_annotation(item, image.shape[1], image.shape[0])
+    known = np.zeros(256, bool)
+    known[list(classes.indices)] = True
+    annotation.class_map[~known[annotation.class_map]] = UNLABELLED
+    return image, annotation

@@ -1,4 +1,4 @@
-"""Two versions measured on the same held-out pixels."""
+"""Two versions measured on the same pixels, which neither learned from."""
 
 from __future__ import annotations
 
@@ -13,26 +13,31 @@ from pspnet_core.models.checkpoint import Checkpoint
 from pspnet_core.training.data import LabelledCache, LabelledImage
 from pspnet_core.training.evaluation import evaluate_images
 from pspnet_core.training.events import Phase, TrainEvent, rounded
+from pspnet_core.training.exposure import Exposure
+from pspnet_core.training.holdout import block_mask
 from pspnet_core.types import UNLABELLED, ClassMap, RgbImage
 
 Scores = tuple[float | None, float | None]
-"""Mean IoU of the new and of the old version, None where there is none."""
+"""Mean IoU of the new and of the old version; both None when there is no pixel to compare them on."""
 
 
 class Comparison:
-    """The current version and the new one on the same held-out pixels of the classes that both know.
+    """The current version and the new one on pixels of the classes that both know and that neither learned from.
 
     Args:
         old: The current version.
-        holdout: Images with the held-out pixels labelled.
+        exposure: What it learned from.
+        holdout: Images with the pixels labelled that are held out from the new version.
         classes: Of the new version.
         device: Where to compute.
     """
 
-    def __init__(self, old: Checkpoint, holdout: Sequence[LabelledImage], classes: ClassSet, device: str) -> None:
+    def __init__(
+        self, old: Checkpoint, exposure: Exposure, holdout: Sequence[LabelledImage], classes: ClassSet, device: str
+    ) -> None:
         self._old, self._device = old, device
         self._common = tuple(i for i in classes.indices if i in old.classes)
-        self._items = _only(holdout, self._common)
+        self._items = _only(holdout, self._common, exposure)
         self._cache = LabelledCache(classes)
         self._old_mean_iou: float | None = None
         self.cost_s = 0.0
@@ -62,13 +67,17 @@ class Comparison:
             yield Phase("compare", fraction)
 
 
-def _only(items: Sequence[LabelledImage], class_ids: tuple[int, ...]) -> list[LabelledImage]:
-    """The same images with only these classes labelled."""
+def _only(items: Sequence[LabelledImage], class_ids: tuple[int, ...], exposure: Exposure) -> list[LabelledImage]:
+    """The same images with only these classes labelled, and only what was not learned from."""
     keep = np.full(256, UNLABELLED, np.uint8)
     keep[list(class_ids)] = class_ids
 
-    def load(item: LabelledImage) -> tuple[RgbImage, ClassMap]:
+    def load(item: LabelledImage, blocks: frozenset[int] | None) -> tuple[RgbImage, ClassMap]:
         image, class_map = item.load()
-        return image, keep[class_map]
+        class_map = keep[class_map]
+        if blocks is not None:
+            class_map[~block_mask(class_map.shape, blocks)] = UNLABELLED
+        return image, class_map
 
-    return [LabelledImage(i.key, partial(load, i)) for i in items]
+    found = [(item, exposure.unlearned(item.key)) for item in items]
+    return [LabelledImage(i.key, partial(load, i, blocks)) for i, blocks in found if blocks is None or blocks]

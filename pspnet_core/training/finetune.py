@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from pspnet_core.devices import is_out_of_memory, out_of_memory, resolve_device, set_threads
 from pspnet_core.errors import CheckpointError, TrainingError
@@ -14,6 +16,7 @@ from pspnet_core.training.collection import Collection, collect
 from pspnet_core.training.comparison import Comparison, Scores
 from pspnet_core.training.config import Recipe, TrainConfig
 from pspnet_core.training.events import Decided, FinishEarly, Finished, TrainEvent, insisting
+from pspnet_core.training.exposure import Exposure, merged
 from pspnet_core.training.loop import NOTHING_LEARNED, train
 from pspnet_core.training.versions import VersionStore
 
@@ -32,7 +35,8 @@ def finetune(
 
     It starts from ImageNet weights with all labels, so that nothing wrong is carried along. Items of split test and
     skipped ones take no part; those of split val, or else items or blocks by the evidence rule, are held out. Pixels
-    painted meanwhile may or may not take part. :class:`FinishEarly` keeps what was learned so far.
+    painted meanwhile may or may not take part. Both versions are scored on pixels that neither learned from; where none
+    is left, the new one is adopted without evidence. :class:`FinishEarly` keeps what was learned so far.
 
     Args:
         project: With its labels saved.
@@ -51,71 +55,107 @@ def finetune(
         CheckpointError: The ImageNet weights are missing.
         StorageError: The version could not be written.
     """
-    start = time.monotonic()
     set_threads(num_threads)
-    store = VersionStore(project.folder / "versions")
-    comparison = None
+    configure = partial(TrainConfig, seed=seed, device=device, recipe=recipe or Recipe())
     try:
-        try:
-            data = yield from collect(project)
-            old = _current(store)
-            if old is not None and data.holdout:
-                comparison = Comparison(old, data.holdout, data.classes, device)
-                yield from comparison.score_old(start + _COMPARE_SHARE * seconds)
-        except FinishEarly:
-            raise TrainingError(*NOTHING_LEARNED) from None
-        spent = time.monotonic() - start
-        config = TrainConfig(
-            train=data.train,
-            holdout=data.holdout,
-            classes=data.classes,
-            seconds=max(1.0, seconds - spent - (comparison.cost_s if comparison else 0.0)),
-            seed=seed,
-            device=device,
-            recipe=recipe or Recipe(),
-            origin={"init": "imagenet", "project": project.uuid, "holdout": data.rule},
-        )
-        finished = yield from train(config)
-        scores: Scores = finished.metrics.get("mean_iou"), None
-        if comparison is not None:
-            scores = yield from insisting(comparison.score_new(finished.checkpoint))
+        yield (yield from _finetune(project, seconds, device, configure))
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             raise out_of_memory(resolve_device(device), "fine-tuning") from error
         raise
-    yield _decide(store, finished, data, scores, old)
 
 
-def _current(store: VersionStore) -> Checkpoint | None:
-    number = store.current
+def _finetune(
+    project: Project, seconds: float, device: str, configure: Callable[..., TrainConfig]
+) -> Generator[TrainEvent, None, Decided]:
+    """As :func:`finetune`; ``configure`` makes the configuration out of data and time."""
+    start = time.monotonic()
+    store = VersionStore(project.folder / "versions")
+    current = _current(store)
     try:
-        return None if number is None else store.load(number)
-    except CheckpointError:
-        return None  # a damaged version cannot be compared with; the decision says that there was no comparison
+        data = yield from collect(project, merged(_exposures(store)))
+        comparison = _comparison(current, data, device)
+        if comparison is not None:
+            yield from comparison.score_old(start + _COMPARE_SHARE * seconds)
+    except FinishEarly:
+        raise TrainingError(*NOTHING_LEARNED) from None
+    later_s = comparison.cost_s if comparison is not None else 0.0
+    config = configure(
+        train=data.train,
+        holdout=data.holdout,
+        classes=data.classes,
+        seconds=max(1.0, seconds - (time.monotonic() - start) - later_s),
+        origin={"init": "imagenet", "project": project.uuid, "holdout": data.rule},
+    )
+    finished = yield from train(config)
+    scores: Scores = None, None
+    if comparison is not None:
+        scores = yield from insisting(comparison.score_new(finished.checkpoint))
+    return _decide(store, finished, data, scores, current)
 
 
-def _decide(
-    store: VersionStore,
-    finished: Finished,
-    data: Collection,
-    scores: Scores,
-    old: Checkpoint | None,
-) -> Decided:
+@dataclass(frozen=True)
+class _Current:
+    """The version in use.
+
+    Attributes:
+        number: None when none is.
+        checkpoint: None, too, when it could not be read.
+        exposure: What it learned from; None when its record does not tell.
+        trouble: Why it could not be read.
+    """
+
+    number: int | None = None
+    checkpoint: Checkpoint | None = None
+    exposure: Exposure | None = None
+    trouble: str = ""
+
+
+def _current(store: VersionStore) -> _Current:
+    number = store.current
+    if number is None:
+        return _Current()
+    exposure = next((Exposure.from_json(v.record) for v in store.list() if v.number == number), None)
+    try:
+        return _Current(number, store.load(number), exposure)
+    except CheckpointError as error:
+        return _Current(number, trouble=error.title)
+
+
+def _exposures(store: VersionStore) -> Iterator[Exposure]:
+    for version in store.list():
+        exposure = Exposure.from_json(version.record)
+        if exposure is not None:
+            yield exposure
+
+
+def _comparison(current: _Current, data: Collection, device: str) -> Comparison | None:
+    if current.checkpoint is None or current.exposure is None:
+        return None
+    return Comparison(current.checkpoint, current.exposure, data.holdout, data.classes, device)
+
+
+def _decide(store: VersionStore, finished: Finished, data: Collection, scores: Scores, current: _Current) -> Decided:
     """Write the version, and adopt it unless the current one is as good."""
     mean_iou, old_mean_iou = scores
+    is_compared = mean_iou is not None and old_mean_iou is not None
+    if not is_compared:
+        mean_iou, old_mean_iou = finished.metrics.get("mean_iou"), None
     adopted = mean_iou is None or old_mean_iou is None or mean_iou > old_mean_iou
-    reason = _reason(data, scores, old, adopted)
+    reason = _reason(data, finished, (mean_iou, old_mean_iou), current)
+    exposure = Exposure(frozenset(finished.train_keys), data.held_items, data.held_blocks)
     record = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "id": finished.checkpoint.id,
         "num_images": data.num_images,
         "mean_iou": mean_iou,
         "old_mean_iou": old_mean_iou,
+        "compared_with": current.number if is_compared else None,
         "adopted": adopted,
         "reason": reason,
         "holdout": data.rule,
-        "trained_items": sorted({image.key for image in data.train}),
         "holdout_items": sorted({image.key for image in data.holdout}),
+        **exposure.to_json(),
         "classes": finished.checkpoint.classes.to_json()["classes"],
         "metrics": finished.metrics,
     }
@@ -125,13 +165,28 @@ def _decide(
     return Decided(version, adopted, mean_iou, old_mean_iou, reason)
 
 
-def _reason(data: Collection, scores: Scores, old: Checkpoint | None, adopted: bool) -> str:
+def _reason(data: Collection, finished: Finished, scores: Scores, current: _Current) -> str:
+    """The decision in words."""
     mean_iou, old_mean_iou = scores
+    score = "" if mean_iou is None else f"Mean IoU {mean_iou:.3f} on held-out pixels"
     if mean_iou is None:
-        return "No evidence yet: nothing could be held out to measure on."
-    if old is None or old_mean_iou is None:
-        return f"Mean IoU {mean_iou:.3f} on held-out pixels; there was no version to compare with."
-    new = [c.name for c in data.classes if c.index not in old.classes]
-    text = f"Mean IoU {mean_iou:.3f} on held-out pixels, {old_mean_iou:.3f} before"
-    text += f", on the classes that both know; new: {', '.join(new)}." if new else "."
-    return text if adopted else f"{text} The current version stays."
+        text = "No evidence yet: nothing could be held out to measure on."
+    elif current.number is None:
+        text = f"{score}; there was no version to compare with."
+    elif old_mean_iou is not None:
+        text = f"{score}, {old_mean_iou:.3f} before"
+        assert current.checkpoint is not None
+        new = [c.name for c in data.classes if c.index not in current.checkpoint.classes]
+        text += f", on the classes that both know; new: {', '.join(new)}." if new else "."
+        text += "" if mean_iou > old_mean_iou else " The current version stays."
+    elif current.trouble:
+        text = f"{score}."
+    elif current.exposure is None:
+        text = f"{score}. No evidence yet that it is better: the record of version {current.number} is damaged."
+    else:
+        text = f"{score}. No evidence yet that it is better: "
+        text += f"no pixel is left to compare on that version {current.number} did not learn from."
+    if current.trouble:
+        text += f" Version {current.number} could not be read, so nothing was compared with it: {current.trouble}"
+    read, offered = len(finished.train_keys), len(data.train)
+    return text if read == offered else f"{text} {read} of {offered} labelled images fitted into the time."

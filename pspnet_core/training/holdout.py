@@ -1,19 +1,23 @@
 """What is held out from training to measure on: whole items, or blocks of items. Needs no torch.
 
-Only pixels that a person vouched for without help from a model are evidence: pixels accepted from a model would
-flatter it. Each choice is a pure function of keys and labels, so it stays when training is repeated.
+Evidence is what a person vouched for: all of an item marked done, with the pixels accepted from a model that the
+person let pass, and elsewhere what was labelled before any prediction was shown. What is drawn is a pure function of
+keys and labels. What was held out for a version stays held out for the later ones, so that versions can be compared
+on pixels that none of them learned.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pspnet_core.project.records import Split
+from pspnet_core.training.exposure import Exposure
 from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Rect
 
 ONE_IN = 6
@@ -38,48 +42,76 @@ class Candidate:
     is_done: bool
 
 
-def choose_items(candidates: Sequence[Candidate]) -> frozenset[str]:
+def choose_items(candidates: Sequence[Candidate], past: Exposure | None = None) -> frozenset[str]:
     """Keys of the items to hold out as a whole; empty when blocks have to do.
 
-    All of split ``val``; else, of at least 12 items that are done, about one in six.
+    Those that were before, and all of split ``val``; where there is no ``val`` but 12 items or more are done, about
+    one in six of the done ones that no version learned from.
 
     Args:
         candidates: Labelled items.
+        past: Of all versions that are kept.
 
     Raises:
         ValueError: An item of split ``test`` is among them.
     """
     if any(c.split is Split.TEST for c in candidates):
         raise ValueError("items of split test are never held out")
+    past = past or Exposure()
+    kept = frozenset(c.key for c in candidates) & past.held_items
     if validation := frozenset(c.key for c in candidates if c.split is Split.VAL):
-        return validation
+        return validation | kept
     done = sorted((c.key for c in candidates if c.is_done), key=_hash)
     if len(done) < MIN_ITEMS_DONE:
-        return frozenset()
-    return frozenset(key for key in done if _is_drawn(key)) or frozenset(done[:1])
+        return kept
+    fresh = [key for key in done if key not in past.trained]
+    return kept | frozenset(key for key in fresh if _is_drawn(key)) or frozenset(fresh[:1])
 
 
-def choose_blocks(counts: Mapping[str, NDArray[np.int64]]) -> dict[str, frozenset[int]]:
+class _Offer(NamedTuple):
+    """A block of an item that may be held out."""
+
+    key: str
+    block: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.key}#{self.block}"
+
+    def order(self) -> int:
+        return _hash(self.name)
+
+
+def choose_blocks(
+    counts: Mapping[str, NDArray[np.int64]], kept: Mapping[str, frozenset[int]] | None = None, may_grow: bool = True
+) -> dict[str, frozenset[int]]:
     """Numbers of the blocks to hold out, by item key; items without one are left out.
 
-    About one in six of those offered, but no class loses more than a third of its labelled pixels.
+    Those that were before, then about one in six of those offered, but no class loses more than a third of its labelled
+    pixels: a class that was painted in held-out blocks only gets them back.
 
     Args:
         counts: Item key -> (B, 256) labelled pixels of each class in each block that may be evidence; rows of other
             blocks (not unaided) hold their pixels as negative numbers: they count as training pixels only.
+        kept: Blocks that were held out before, by item key.
+        may_grow: Whether to choose further ones.
     """
+    kept = kept or {}
     total = sum((np.abs(rows).sum(axis=0) for rows in counts.values()), np.zeros(256, np.int64))
     allowed = total * _LARGEST_LOSS
     held = np.zeros(256, np.int64)
+    before = [_Offer(key, block) for key in counts for block in kept.get(key, ()) if block < len(counts[key])]
     offered = [
-        (f"{key}#{block}", key, block)
+        _Offer(key, block)
         for key, rows in counts.items()
         for block in np.flatnonzero((rows > 0).any(axis=1)).tolist()
+        if block not in kept.get(key, ())
     ]
+    drawn = [offer for offer in offered if may_grow and _is_drawn(offer.name)]
     chosen: dict[str, set[int]] = {}
-    for name, key, block in sorted(offered, key=lambda o: _hash(o[0])):
-        after = held + counts[key][block]
-        if _is_drawn(name) and (after <= allowed).all():
+    for key, block in (*sorted(before, key=_Offer.order), *sorted(drawn, key=_Offer.order)):
+        after = held + np.abs(counts[key][block])
+        if (after <= allowed).all():
             held = after
             chosen.setdefault(key, set()).add(block)
     return {key: frozenset(blocks) for key, blocks in chosen.items()}

@@ -13,7 +13,7 @@ from pspnet_core.training.collection import collect  # noqa: E402
 from pspnet_core.training.config import Recipe  # noqa: E402
 from pspnet_core.training.events import Decided, FinishEarly, Phase, Step  # noqa: E402
 from pspnet_core.training.finetune import finetune  # noqa: E402
-from pspnet_core.training.holdout import labelled_blocks  # noqa: E402
+from pspnet_core.training.holdout import block_mask, labelled_blocks  # noqa: E402
 from pspnet_core.training.versions import VersionStore  # noqa: E402
 from pspnet_core.types import Provenance  # noqa: E402
 from tests.helpers.tiny import CLASSES, picture, write_data_set  # noqa: E402
@@ -216,3 +216,110 @@ def test_damaged_current_version_is_replaced(data_set):
     decided = run(data_set)
     assert decided.adopted
     assert decided.old_mean_iou is None
+    assert decided.mean_iou is not None
+    assert "Version 1 could not be read" in decided.reason
+
+
+def test_damaged_record_of_the_current_version_is_no_evidence(data_set):
+    run(data_set).version.path.with_name("version.json").write_text("{")
+    decided = run(data_set)
+    assert decided.adopted
+    assert decided.old_mean_iou is None
+    assert "No evidence yet" in decided.reason
+
+
+def test_images_that_did_not_fit_are_said_and_not_recorded_as_learned(data_set, monkeypatch):
+    monkeypatch.setattr("pspnet_core.training.loop._READ_SHARE", -1.0)  # no time to read more than one image
+    decided = run(data_set)
+    assert len(decided.version.record["trained_items"]) == 1
+    assert "1 of 3 labelled images fitted into the time." in decided.reason
+
+
+def test_finish_early_before_the_first_evaluation_has_evidence(data_set):
+    events = finetune(data_set, seconds=600, device="cpu", recipe=RECIPE)
+    for event in events:
+        if isinstance(event, Step):
+            break
+    *_, decided = [events.throw(FinishEarly()), *events]
+    assert 0 <= decided.mean_iou <= 1
+    assert "No evidence" not in decided.reason
+
+
+@pytest.fixture
+def compared(monkeypatch):
+    """(key, labelled mask) of everything that versions are compared on, and what they learned, by run."""
+    seen = []
+    original = finetune_module.Comparison
+
+    class Watched(original):
+        def __init__(self, *args):
+            super().__init__(*args)
+            seen.append({item.key: item.load()[1] != 255 for item in self._items})
+
+    monkeypatch.setattr(finetune_module, "Comparison", Watched)
+    return seen
+
+
+def learned_from(record, key, shape):
+    if key not in record["trained_items"]:
+        return np.zeros(shape, bool)
+    return ~block_mask(shape, frozenset(record["holdout_blocks"].get(key, ())))
+
+
+def label_all(project, key, **state):
+    size = 320
+    seed = int(key.split(".")[0])
+    class_map = picture(seed, size)[1]
+    provenance = np.full(class_map.shape, Provenance.PAINTED, np.uint8)
+    project.save_annotation(project.item(key), class_map, provenance)
+    project.set_state(key, **state)
+
+
+def test_an_image_that_the_current_version_learned_is_no_evidence_once_it_is_done(painted, compared):
+    """It was labelled with the help of a model, so version 1 learned all of it; then it is marked as done."""
+    painted.set_state("0.png", unaided_blocks="", prediction_shown=True)
+    run(painted)
+    painted.set_state("0.png", status=Status.DONE)
+    second = run(painted)
+    assert compared == [{}]
+    assert second.adopted
+    assert second.mean_iou is not None
+    assert second.old_mean_iou is None
+    assert "No evidence yet that it is better" in second.reason
+    third = run(painted)  # version 2 held some blocks out, so now there is something
+    assert third.old_mean_iou is not None
+    record = VersionStore(painted.folder / "versions").list()[1].record
+    assert compared[1]["0.png"].any()
+    assert not (compared[1]["0.png"] & learned_from(record, "0.png", (320, 320))).any()
+
+
+def test_the_change_to_whole_items_compares_on_nothing_that_was_learned(tmp_path, compared):
+    for number in range(13):
+        Image.fromarray(picture(number, 320)[0]).save(tmp_path / f"{number}.png")
+    project = Project.open(tmp_path)
+    project.set_classes(CLASSES)
+    for number in range(11):
+        label_all(project, f"{number}.png", status=Status.DONE)
+    assert run(project, seconds=4).version.record["holdout"] == "blocks"
+    for number in (11, 12):
+        label_all(project, f"{number}.png", status=Status.DONE)
+    run(project, seconds=4)
+    first, second = (v.record for v in VersionStore(project.folder / "versions").list())
+    assert second["holdout"] == "items"
+    assert set(second["held_items"]) <= {"11.png", "12.png"}
+    assert second["holdout_blocks"] == first["holdout_blocks"]
+    assert set(compared[0]) > set(second["held_items"])
+    for key, mask in compared[0].items():
+        assert mask.any()
+        for record in (first, second):
+            assert not (mask & learned_from(record, key, mask.shape)).any()
+
+
+def test_accepted_pixels_of_val_are_evidence_only_when_it_is_done(data_set):
+    item = next(i for i in data_set.items if i.split is Split.VAL)
+    annotation = data_set.load_annotation(item, 96, 96)
+    annotation.provenance[:, ::2] = Provenance.ACCEPTED
+    data_set.save_annotation(item, annotation.class_map, annotation.provenance)
+    assert not (collected(data_set).holdout[0].load()[1] != 255)[:, ::2].any()
+    data_set.set_state(item.key, status=Status.DONE)
+    assert (collected(data_set).holdout[0].load()[1] != 255).all()

@@ -1,5 +1,6 @@
 """What is held out, by the evidence rule."""
 
+import json
 import time
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pspnet_core.project.records import Split
+from pspnet_core.training.exposure import Exposure, merged
 from pspnet_core.training.holdout import (
     Candidate,
     block_mask,
@@ -54,6 +56,23 @@ def test_what_is_held_out_stays_so_when_more_is_done(number, more):
 
 def test_order_does_not_matter():
     assert choose_items(done(keys(40))) == choose_items(done(reversed(keys(40))))
+
+
+def test_items_that_were_held_out_stay_so_also_when_val_comes():
+    past = Exposure(trained=frozenset({"b.jpg"}), held_items=frozenset({"a.jpg", "gone.jpg"}))
+    few = done(["a.jpg", "b.jpg"])
+    assert choose_items(few, past) == {"a.jpg"}
+    assert choose_items([*few, Candidate("v.jpg", Split.VAL, False)], past) == {"a.jpg", "v.jpg"}
+
+
+def test_only_items_that_no_version_learned_from_are_chosen_whole():
+    candidates = done(keys(40))
+    drawn = choose_items(candidates)
+    past = Exposure(trained=frozenset(keys(39)))
+    assert choose_items(candidates, past) == {"photo_39.jpg"}
+    assert choose_items(candidates, Exposure(trained=frozenset(keys(40)))) == frozenset()
+    some = min(drawn)
+    assert choose_items(candidates, Exposure(trained=frozenset({some}))) == drawn - {some}
 
 
 def test_test_items_never_take_part():
@@ -130,6 +149,38 @@ def test_only_blocks_that_are_evidence():
     assert set(chosen) == {"a.jpg"}
     assert all(block % 2 == 0 for block in chosen["a.jpg"])
     assert choose_blocks({}) == {}
+
+
+def test_blocks_that_were_held_out_stay_so():
+    counts = {"a.jpg": count_blocks(two_class_image()), "b.jpg": count_blocks(two_class_image(), [])}
+    kept = {"a.jpg": frozenset({1, 2, 255, 999}), "b.jpg": frozenset({7}), "gone.jpg": frozenset({3})}
+    assert choose_blocks(counts, kept, may_grow=False) == {"a.jpg": {1, 2, 255}, "b.jpg": {7}}
+    grown = choose_blocks(counts, kept)
+    assert grown["a.jpg"] > {1, 2, 255}
+    assert grown["b.jpg"] == {7}
+
+
+def test_a_class_that_is_painted_in_held_out_blocks_only_gets_them_back():
+    class_map = two_class_image()
+    class_map[:5, :5] = 7  # in block 0
+    counts = {"a.jpg": count_blocks(class_map)}
+    assert choose_blocks(counts, {"a.jpg": frozenset({0, 5})}, may_grow=False) == {"a.jpg": {5}}
+
+
+def test_exposure_comes_back_from_a_record():
+    exposure = Exposure(frozenset({"a", "b"}), frozenset({"c"}), {"a": frozenset({3, 1})})
+    assert Exposure.from_json(json.loads(json.dumps({"number": 1, **exposure.to_json()}))) == exposure
+    assert [exposure.unlearned(key) for key in "abc"] == [{1, 3}, frozenset(), None]
+    for damaged in ({}, {"trained_items": 5, "held_items": [], "holdout_blocks": {}}, {"holdout_blocks": []}):
+        assert Exposure.from_json(damaged) is None
+
+
+def test_versions_together_learned_what_any_did_and_hold_out_what_the_last_did():
+    first = Exposure(frozenset({"a", "b"}), frozenset({"c", "d"}), {"a": frozenset({1}), "b": frozenset({2})})
+    second = Exposure(frozenset({"a", "c"}), frozenset(), {"a": frozenset({3})})
+    assert merged([first, second]) == Exposure(
+        frozenset({"a", "b", "c"}), frozenset({"d"}), {"a": frozenset({3}), "b": frozenset({2})}
+    )
 
 
 def test_choice_is_stable():
