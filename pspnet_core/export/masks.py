@@ -140,7 +140,7 @@ def _prepare(project: Project, out: Path, form: str) -> tuple[list[Item], dict[s
         )
     _check_place(project, out)
     targets = _targets(items, out / ("color" if form == "color" else "masks"))
-    foreign = [path for path in [*targets.values(), out / "classes.json"] if _is_foreign(path, project)]
+    foreign = [path for path in [*targets.values(), out / "classes.json"] if _is_foreign(path)]
     if foreign:
         raise _in_the_way(foreign)
     return items, targets, out
@@ -195,7 +195,7 @@ def _check_place(project: Project, out: Path) -> None:
         raise ProjectError(f"{out.name} is a file.", f"{out}.", "Choose a folder.")
 
 
-def _is_foreign(path: Path, project: Project) -> bool:
+def _is_foreign(path: Path) -> bool:
     """Whether something lies at a path that this program did not write, or that was edited since."""
     if not path.exists():
         return False
@@ -204,8 +204,7 @@ def _is_foreign(path: Path, project: Project) -> bool:
             data = json.loads(path.read_bytes())
         except (OSError, ValueError):
             return True
-        ours = project.classes.to_json()["classes"]
-        return not isinstance(data, dict) or (data.get("software") != SOFTWARE and data.get("classes") != ours)
+        return not isinstance(data, dict) or data.get("software") != SOFTWARE
     return not is_stamped(path, _KIND)
 
 

@@ -131,6 +131,15 @@ def test_a_foreign_class_table_is_in_the_way(project, tmp_path, text) -> None:
     assert contents(tmp_path / "out") == {"classes.json": text.encode()}
 
 
+def test_a_class_table_of_someone_else_is_in_the_way_even_with_the_same_classes(project, tmp_path) -> None:
+    (tmp_path / "out").mkdir()
+    text = json.dumps(CLASSES.to_json() | {"licence": "CC-BY"})
+    (tmp_path / "out/classes.json").write_text(text)
+    with pytest.raises(ProjectError, match="in the way"):
+        run(project, tmp_path / "out")
+    assert (tmp_path / "out/classes.json").read_text() == text
+
+
 def test_found_masks_in_the_project_itself_are_safe(project) -> None:
     before = contents(project.root)
     with pytest.raises(ProjectError, match="in the way"):
