@@ -46,7 +46,6 @@ def read_class_map(path: Path) -> ClassMap:
     """
     try:
         with open_raw(path) as image:
-            image.load()
             mode, values, is_png = image.mode, np.array(image), image.format == "PNG"
     except ImageReadError as error:
         raise ClassMapError(

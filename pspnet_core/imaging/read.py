@@ -7,8 +7,6 @@ takes the TIFF files that Pillow cannot read or reads wrongly.
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,40 +18,23 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pspnet_core.errors import ImageReadError
+from pspnet_core.imaging.decoding import (
+    DecoderError,
+    check_page,
+    check_size,
+    decoder,
+    decoding,
+    unsupported_depth,
+)
 from pspnet_core.types import RgbImage
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 """Suffixes (lower case) of files that are taken for images."""
 
-MAX_PIXELS = 512 * 1024 * 1024
-"""Largest image that is decoded as a whole, 1.5 GB in memory; also the guard against decompression bombs."""
-
-# Pillow guards itself at its own limit of 89 megapixels, which aerial images reach honestly.
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 _SIXTEEN_BIT_GREY = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 _ORIENTATION_TAG = 274
 _EIGHT_BIT = frozenset({"L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"})
-
-# What Pillow and tifffile raise on damaged files; found by reading their sources and by flipping bits.
-_DECODE_ERRORS = (
-    OSError,
-    EOFError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    ArithmeticError,
-    RuntimeError,
-    MemoryError,
-    AssertionError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +73,13 @@ def read_info(path: Path, page: int = 0) -> ImageInfo:
     Raises:
         ImageReadError: The file is missing, damaged, too large, or not an image.
     """
-    with _decoding(path), open(path, "rb") as stream:
+    with decoding(path), open(path, "rb") as stream:
         if _pillow_misreads(stream):
             return _tiff_info(path, page)
         try:
-            image = Image.open(stream, formats=_FORMATS)
-        except _DECODE_ERRORS:
+            with decoder():
+                image = Image.open(stream, formats=_FORMATS)
+        except DecoderError:
             if _is_tiff(stream):
                 return _tiff_info(path, page)
             raise
@@ -105,7 +87,7 @@ def read_info(path: Path, page: int = 0) -> ImageInfo:
             num_pages = _num_pages(image)
             _seek(path, image, page, num_pages)
             orientation = _orientation(image)
-            _check_size(path, *image.size)
+            check_size(path, *image.size)
             width, height = image.size
             if orientation >= 5 and image.format != "TIFF":  # Pillow turns the size of a TIFF itself
                 width, height = height, width
@@ -131,13 +113,15 @@ def read_image(path: Path, page: int = 0, max_side: int | None = None) -> RgbIma
     """
     if max_side is not None and max_side < 1:
         raise ValueError(f"max_side must be at least 1, got {max_side}")
-    with _decoding(path), open(path, "rb") as stream:
+    with decoding(path), open(path, "rb") as stream:
         if _pillow_misreads(stream):
             return _reduced(_read_tiff(path, page), max_side)
         try:
-            with Image.open(stream, formats=_FORMATS) as image:
+            with decoder():
+                image = Image.open(stream, formats=_FORMATS)
+            with image:
                 return _read_pillow(path, image, page, max_side)
-        except _DECODE_ERRORS:
+        except DecoderError:
             if _is_tiff(stream):
                 return _reduced(_read_tiff(path, page), max_side)
             raise
@@ -145,13 +129,18 @@ def read_image(path: Path, page: int = 0, max_side: int | None = None) -> RgbIma
 
 @contextmanager
 def open_raw(path: Path) -> Iterator[Image.Image]:
-    """A file opened by Pillow for its stored values (masks); decode it inside the block.
+    """A file decoded by Pillow for its stored values (masks).
 
     Raises:
         ImageReadError: The file is missing, damaged, too large, or not an image.
     """
-    with _decoding(path), Image.open(path, formats=_FORMATS) as image:
-        _check_size(path, *image.size)
+    with decoding(path), decoder():
+        image = Image.open(path, formats=_FORMATS)
+    with image:
+        with decoding(path):
+            check_size(path, *image.size)
+            with decoder():
+                image.load()
         yield image
 
 
@@ -176,11 +165,12 @@ def oriented(array: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 def _read_pillow(path: Path, image: Image.Image, page: int, max_side: int | None) -> RgbImage:
     _seek(path, image, page, _num_pages(image))
-    _check_size(path, *image.size)
+    check_size(path, *image.size)
     orientation = _orientation(image)
-    if max_side is not None:
-        image.draft(None, (max_side, max_side))  # a JPEG only; gives at least this size
-    image.load()
+    with decoder():
+        if max_side is not None:
+            image.draft(None, (max_side, max_side))  # a JPEG only; gives at least this size
+        image.load()
     turned = image.format == "TIFF"  # Pillow turns the pixels of a TIFF itself
     pixels = _reduced(_to_rgb(path, image), max_side)
     return pixels if turned else oriented(pixels, orientation)
@@ -189,15 +179,15 @@ def _read_pillow(path: Path, image: Image.Image, page: int, max_side: int | None
 def _to_rgb(path: Path, image: Image.Image) -> RgbImage:
     if image.mode in _SIXTEEN_BIT_GREY:
         return _grey_to_rgb((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode == "1":
-        return _grey_to_rgb(np.asarray(image.convert("L")))
-    if image.mode not in _EIGHT_BIT:
-        raise _unsupported_depth(path, image.mode)
-    if image.has_transparency_data:
-        with_alpha = image.convert("RGBA")
-        white = Image.new("RGBA", with_alpha.size, (255, 255, 255, 255))
-        return np.array(Image.alpha_composite(white, with_alpha).convert("RGB"))
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    if image.mode != "1" and image.mode not in _EIGHT_BIT:
+        raise unsupported_depth(path, image.mode)
+    with decoder():  # a palette or its transparency may be damaged
+        if image.mode != "1" and image.has_transparency_data:
+            with_alpha = image.convert("RGBA")
+            white = Image.new("RGBA", with_alpha.size, (255, 255, 255, 255))
+            image = Image.alpha_composite(white, with_alpha)
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
+    return np.array(rgb)
 
 
 def _grey_to_rgb(grey: NDArray[np.uint8]) -> RgbImage:
@@ -216,8 +206,9 @@ def _reduced(pixels: RgbImage, max_side: int | None) -> RgbImage:
 
 def _orientation(image: Image.Image) -> int:
     try:
-        value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except _DECODE_ERRORS:
+        with decoder():
+            value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except DecoderError:
         return 1  # damaged EXIF data beside good pixels: shown as stored, as every viewer does
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
@@ -225,18 +216,15 @@ def _orientation(image: Image.Image) -> int:
 def _num_pages(image: Image.Image) -> int:
     if image.format == "MPO":  # a camera's JPEG with previews behind it
         return 1
-    return int(getattr(image, "n_frames", 1))
+    with decoder():
+        return int(getattr(image, "n_frames", 1))
 
 
 def _seek(path: Path, image: Image.Image, page: int, num_pages: int) -> None:
-    _check_page(path, page, num_pages)
+    check_page(path, page, num_pages)
     if page:
-        image.seek(page)
-
-
-def _check_page(path: Path, page: int, num_pages: int) -> None:
-    if not 0 <= page < num_pages:
-        raise ImageReadError(f"{path.name} has no page {page + 1}.", f"{path} has {num_pages} page(s).")
+        with decoder():
+            image.seek(page)
 
 
 def _bits(mode: str) -> int:
@@ -255,49 +243,83 @@ def _pillow_misreads(stream: Any) -> bool:
     if not is_tiff:
         return False
     try:
-        with Image.open(stream, formats=("TIFF",)) as image:
+        with decoder(), Image.open(stream, formats=("TIFF",)) as image:
             tags = getattr(image, "tag_v2", {})
-            separate = tags.get(284, 1) == 2 and tags.get(277, 1) > 1
-            return bool(separate and max(tags.get(258, (8,))) > 8)
-    except _DECODE_ERRORS:
+            planes, samples, bits = tags.get(284, 1), tags.get(277, 1), tuple(tags.get(258, (8,)))
+    except DecoderError:
         return True
     finally:
         stream.seek(0)
+    return planes == 2 and samples != 1 and any(depth not in range(9) for depth in bits)
+
+
+@dataclass(frozen=True, slots=True)
+class _TiffPage:
+    """A page as tifffile sees it; sizes and pixels as stored."""
+
+    num_pages: int
+    width: int
+    height: int
+    dtype: np.dtype[Any] | None
+    orientation: int
+    is_separate: bool
+    has_alpha: bool
+
+
+@contextmanager
+def _open_tiff(path: Path, page: int) -> Iterator[tuple[_TiffPage, Any]]:
+    """What is known of a page of a TIFF, and tifffile's own object for it."""
+    import tifffile
+
+    with decoder():
+        tiff = tifffile.TiffFile(path)
+    with tiff:
+        with decoder():
+            num_pages = len(tiff.pages)
+        check_page(path, page, num_pages)
+        with decoder():
+            frame = tiff.pages[page].aspage()
+            tag = frame.tags.get(_ORIENTATION_TAG)
+            orientation = int(tag.value) if tag is not None else 1
+            found = _TiffPage(
+                num_pages,
+                int(frame.imagewidth),
+                int(frame.imagelength),
+                frame.dtype,
+                orientation if 1 <= orientation <= 8 else 1,
+                int(frame.planarconfig) == 2,
+                any(int(kind) in (1, 2) for kind in frame.extrasamples),
+            )
+        check_size(path, found.width, found.height)
+        yield found, frame
 
 
 def _tiff_info(path: Path, page: int) -> ImageInfo:
-    import tifffile
-
-    with tifffile.TiffFile(path) as tiff:
-        _check_page(path, page, len(tiff.pages))
-        frame = tiff.pages[page].aspage()
-        orientation = _tiff_orientation(frame)
-        width, height = int(frame.imagewidth), int(frame.imagelength)
-        _check_size(path, width, height)
-        if orientation >= 5:
+    with _open_tiff(path, page) as (found, _):
+        width, height = found.width, found.height
+        if found.orientation >= 5:
             width, height = height, width
-        bits = frame.dtype.itemsize * 8 if frame.dtype is not None else 8
-        return ImageInfo(width, height, orientation, bits, str(frame.dtype), len(tiff.pages))
+        bits = found.dtype.itemsize * 8 if found.dtype is not None else 8
+        return ImageInfo(width, height, found.orientation, bits, str(found.dtype), found.num_pages)
 
 
 def _read_tiff(path: Path, page: int) -> RgbImage:
-    import tifffile
-
-    with tifffile.TiffFile(path) as tiff:
-        _check_page(path, page, len(tiff.pages))
-        frame = tiff.pages[page].aspage()
-        _check_size(path, int(frame.imagewidth), int(frame.imagelength))
-        if frame.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
-            raise _unsupported_depth(path, str(frame.dtype))
-        stored = frame.asarray()
-        orientation = _tiff_orientation(frame)
-        separate = int(frame.planarconfig) == 2 and stored.ndim == 3
-        has_alpha = any(int(kind) in (1, 2) for kind in frame.extrasamples)
-    if separate:
+    with _open_tiff(path, page) as (found, frame):
+        if found.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
+            raise unsupported_depth(path, str(found.dtype))
+        with decoder():
+            stored = np.asarray(frame.asarray())
+    if found.is_separate and stored.ndim == 3:
         stored = np.moveaxis(stored, 0, -1)
+    if stored.ndim not in (2, 3) or stored.shape[:2] != (found.height, found.width) or not stored.size:
+        raise ImageReadError(
+            f"{path.name} is not a picture.",
+            f"{path} holds values of shape {stored.shape}; its header says {found.width} × {found.height} pixels.",
+            "Convert it to a plain TIFF.",
+        )
     if stored.dtype == np.uint16:
         stored = (stored >> 8).astype(np.uint8)
-    return np.ascontiguousarray(oriented(_bands_to_rgb(stored, has_alpha), orientation))
+    return np.ascontiguousarray(oriented(_bands_to_rgb(stored, found.has_alpha), found.orientation))
 
 
 def _bands_to_rgb(stored: NDArray[np.uint8], has_alpha: bool) -> RgbImage:
@@ -308,69 +330,3 @@ def _bands_to_rgb(stored: NDArray[np.uint8], has_alpha: bool) -> RgbImage:
     alpha = bands[:, :, -1:].astype(np.uint16)
     over_white = (colors * alpha + 255 * (255 - alpha) + 127) // 255
     return over_white.astype(np.uint8)
-
-
-def _tiff_orientation(frame: Any) -> int:
-    tag = frame.tags.get(_ORIENTATION_TAG)
-    value = int(tag.value) if tag is not None else 1
-    return value if 1 <= value <= 8 else 1
-
-
-def _check_size(path: Path, width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise _too_large(path, f"{path} has {width} × {height} = {width * height / 1e6:,.0f} megapixels.")
-
-
-def _too_large(path: Path, detail: str) -> ImageReadError:
-    return ImageReadError(
-        f"{path.name} is too large.",
-        f"{detail} The limit is {MAX_PIXELS / 1e6:,.0f} megapixels.",
-        "Cut the image into pieces, or check whether the file is damaged.",
-    )
-
-
-def _unsupported_depth(path: Path, mode: str) -> ImageReadError:
-    return ImageReadError(
-        f"{path.name} has pixels of a kind that cannot be shown as colours.",
-        f"{path} holds values of type {mode}; which of them is black and which is white is not known.",
-        "Convert it to 8 or 16 bits per channel.",
-    )
-
-
-@contextmanager
-def _decoding(path: Path) -> Iterator[None]:
-    """Say in words what a decoder's exception means."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise ImageReadError(
-            f"{path.name} is not there any more.",
-            f"{path} was not found.",
-            "It was moved, renamed or deleted; put it back, or read the folder again.",
-        ) from error
-    except PermissionError as error:
-        raise ImageReadError(
-            f"{path.name} may not be read.", f"{path}: {error.strerror}.", "Check the rights of the file."
-        ) from error
-    except Image.DecompressionBombError as error:
-        raise _too_large(path, f"{path}: {error}.") from error
-    except MemoryError as error:
-        raise ImageReadError(
-            f"There is not enough memory for {path.name}.",
-            f"{path}.",
-            "Close other programs, or reduce the image.",
-        ) from error
-    except _DECODE_ERRORS as error:
-        if _is_empty(path):
-            title, detail = f"{path.name} is empty.", f"{path} has 0 bytes."
-        else:
-            title, detail = f"{path.name} could not be read as an image.", f"{path}: {error}."
-        remedy = "The file is damaged or not an image: copy it again from where it came, or remove it."
-        raise ImageReadError(title, detail, remedy) from error
-
-
-def _is_empty(path: Path) -> bool:
-    try:
-        return path.stat().st_size == 0
-    except OSError:
-        return False

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pspnet_core.errors import ImageReadError
-from pspnet_core.imaging import read
+from pspnet_core.imaging import decoding, read
 from pspnet_core.imaging.read import oriented, read_image, read_info
 from pspnet_core.imaging.source import ArraySource
 from pspnet_core.types import Rect
@@ -262,7 +262,7 @@ def test_a_tiff_with_empty_strips_says_so(tmp_path) -> None:
 
 def test_decompression_bomb_names_size_and_limit(tmp_path, monkeypatch) -> None:
     path = save(tmp_path / "a.png", Image.fromarray(scene()))
-    monkeypatch.setattr(read, "MAX_PIXELS", 900)
+    monkeypatch.setattr(decoding, "MAX_PIXELS", 900)
     for reader in (read_info, read_image):
         with pytest.raises(ImageReadError, match="too large") as caught:
             reader(path)
@@ -271,6 +271,29 @@ def test_decompression_bomb_names_size_and_limit(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
     with pytest.raises(ImageReadError, match="too large"):
         read_image(path)
+
+
+@pytest.mark.parametrize("error", [TypeError, AttributeError, KeyError, AssertionError, RuntimeError, ValueError])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_a_fault_of_our_own_is_not_taken_for_a_damaged_file(tmp_path, monkeypatch, error, suffix) -> None:
+    def fail(*args: object) -> None:
+        raise error("ours")
+
+    image = scene(8, 12)
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "png":
+        Image.fromarray(image).save(path)
+    else:  # separate 16-bit planes: read by tifffile
+        planes = np.moveaxis(image.astype(np.uint16) << 8, -1, 0)
+        tifffile.imwrite(path, planes, photometric="rgb", planarconfig="separate")
+    np.testing.assert_array_equal(read_image(path), image)
+    monkeypatch.setattr(read, "oriented", fail)
+    with pytest.raises(error, match="ours"):
+        read_image(path)
+    monkeypatch.setattr(read, "check_size", fail)
+    for function in (read_info, read_image):
+        with pytest.raises(error, match="ours"):
+            function(path)
 
 
 def test_max_side_must_be_positive(tmp_path) -> None:

@@ -1,0 +1,135 @@
+"""What a decoder's exceptions mean, in words, and the limits that all images are held to."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+
+from pspnet_core.errors import ImageReadError
+
+MAX_PIXELS = 512 * 1024 * 1024
+"""Largest image that is decoded as a whole, 1.5 GB in memory; also the guard against decompression bombs."""
+
+# Pillow guards itself at its own limit of 89 megapixels, which aerial images reach honestly.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+
+# What Pillow and tifffile raise on damaged files; found by reading their sources and by flipping bits. Only
+# `decoder` catches them, around nothing but calls of the two: the same of our own would be a fault of ours.
+_DECODE_ERRORS = (
+    OSError,
+    EOFError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    MemoryError,
+    AssertionError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+class DecoderError(Exception):
+    """A decoder could not go on.
+
+    Attributes:
+        reason: What it raised.
+    """
+
+    def __init__(self, reason: BaseException) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+@contextmanager
+def decoder() -> Iterator[None]:
+    """Goes around calls of Pillow and tifffile, and nothing else. Raises: DecoderError."""
+    try:
+        yield
+    except _DECODE_ERRORS as error:
+        raise DecoderError(error) from error
+
+
+@contextmanager
+def decoding(path: Path) -> Iterator[None]:
+    """Say in words why a file could not be opened or decoded. Raises: ImageReadError."""
+    try:
+        yield
+    except DecoderError as error:
+        raise _in_words(path, error.reason) from error.reason
+    except (OSError, MemoryError) as error:
+        raise _in_words(path, error) from error
+
+
+def _in_words(path: Path, error: BaseException) -> ImageReadError:
+    match error:
+        case FileNotFoundError():
+            return ImageReadError(
+                f"{path.name} is not there any more.",
+                f"{path} was not found.",
+                "It was moved, renamed or deleted; put it back, or read the folder again.",
+            )
+        case PermissionError():
+            return ImageReadError(
+                f"{path.name} may not be read.", f"{path}: {error.strerror}.", "Check the rights of the file."
+            )
+        case Image.DecompressionBombError():
+            return _too_large(path, f"{path}: {error}.")
+        case MemoryError():
+            return ImageReadError(
+                f"There is not enough memory for {path.name}.",
+                f"{path}.",
+                "Close other programs, or reduce the image.",
+            )
+    if _is_empty(path):
+        title, detail = f"{path.name} is empty.", f"{path} has 0 bytes."
+    else:
+        title, detail = f"{path.name} could not be read as an image.", f"{path}: {error}."
+    remedy = "The file is damaged or not an image: copy it again from where it came, or remove it."
+    return ImageReadError(title, detail, remedy)
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return path.stat().st_size == 0
+    except OSError:
+        return False
+
+
+def check_page(path: Path, page: int, num_pages: int) -> None:
+    """Raises: ImageReadError (there is no such page)."""
+    if not 0 <= page < num_pages:
+        raise ImageReadError(f"{path.name} has no page {page + 1}.", f"{path} has {num_pages} page(s).")
+
+
+def check_size(path: Path, width: int, height: int) -> None:
+    """Raises: ImageReadError (there are more pixels than :data:`MAX_PIXELS`)."""
+    if width * height > MAX_PIXELS:
+        raise _too_large(path, f"{path} has {width} × {height} = {width * height / 1e6:,.0f} megapixels.")
+
+
+def _too_large(path: Path, detail: str) -> ImageReadError:
+    return ImageReadError(
+        f"{path.name} is too large.",
+        f"{detail} The limit is {MAX_PIXELS / 1e6:,.0f} megapixels.",
+        "Cut the image into pieces, or check whether the file is damaged.",
+    )
+
+
+def unsupported_depth(path: Path, mode: str) -> ImageReadError:
+    """The error for values that have no fixed conversion to 8 bits."""
+    return ImageReadError(
+        f"{path.name} has pixels of a kind that cannot be shown as colours.",
+        f"{path} holds values of type {mode}; which of them is black and which is white is not known.",
+        "Convert it to 8 or 16 bits per channel.",
+    )
