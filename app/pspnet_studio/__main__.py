@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import faulthandler
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -25,7 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if problem:
             print(problem, file=sys.stderr)  # noqa: T201
             return 1
+        from pspnet_studio import log_file
         from pspnet_studio.tour.command import main as tour_main
+
+        log_file.install()
 
         return tour_main(arguments[1:])
     return _studio(arguments)
@@ -33,13 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _studio(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
-    faulthandler.enable()
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     problem = display_problem()
     if problem:
         print(problem, file=sys.stderr)  # noqa: T201
         return 1
     _load_c10_before_qt()
+    from pspnet_studio import log_file
+
+    log_file.install()
     from pspnet_studio.bootstrap import bootstrap
     from pspnet_studio.excepthook import install
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from pspnet_core.errors import PspnetError
+from pspnet_studio import log_file
 from pspnet_studio.messages import tr
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ def install(show: Callable[[object], None]) -> None:
             PspnetError(
                 tr("Something unexpected happened; your work is kept."),
                 f"{kind.__name__}: {error}",
-                tr("Please report this with the log."),
+                log_file.how_to_report(),
             )
         )
 

@@ -18,10 +18,15 @@ from typing import Any
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from pspnet_core.errors import PspnetError
+from pspnet_studio import log_file
+from pspnet_studio.messages import tr
 
 logger = logging.getLogger(__name__)
 
 _PROGRESS_INTERVAL_S = 0.05
+
+SHORT_S = 0.5
+"""A save that takes less is not shown: it would only flicker."""
 
 JobFactory = Callable[[], Iterator[Any]]
 
@@ -42,6 +47,7 @@ class Priority(IntEnum):
     PREFETCH = 3
     TRAINING = 4
     TIDY = 5
+    """Nobody waits for it, and nobody is told; so are thumbnails."""
     THUMBNAIL = 6
 
 
@@ -60,6 +66,7 @@ class JobHandle:
     ) -> None:
         self.name = name
         self.priority = priority
+        self.submitted_s = time.monotonic()
         self._factory = factory
         self._on_event = on_event
         self._on_done = on_done
@@ -183,17 +190,19 @@ class _LaneThread:
             if not job.is_cancelled:
                 result = self._drive(job)
         except PspnetError as caught:
+            logger.info("job %s: %s", job.name, caught)
             error = caught
         except MemoryError as caught:
+            logger.warning("job %s: not enough memory: %s", job.name, caught)
             error = PspnetError(
-                "Not enough memory.", f"{job.name}: {caught}", "Close other programs, or use smaller images."
+                tr("Not enough memory."), f"{job.name}: {caught}", tr("Close other programs, or use smaller images.")
             )
         except Exception as caught:  # the one place where a bug in a job must not take the lane down
             logger.exception("job %s failed", job.name)
             error = PspnetError(
-                f"Something unexpected happened: {job.name}.",
-                f"{type(caught).__name__}: {caught}",
-                "Your work is kept. Please report this with the log file.",
+                tr("Something unexpected happened; your work is kept."),
+                f"{job.name}: {type(caught).__name__}: {caught}",
+                log_file.how_to_report(),
             )
         self._current.remove(job)
         job._finished.set()
@@ -307,7 +316,7 @@ class JobRunner(QObject):
         Args:
             lane: Where it runs.
             factory: Makes the generator, in the lane's thread.
-            name: Shown in the status bar.
+            name: Shown in the status bar (:attr:`visible_jobs`), begins in lower case.
             priority: See :class:`Priority`.
             on_event: Gets every event, in order, at most 20 deliveries a second.
             on_done: Gets the last event (None when there was none) after a full run.
@@ -339,7 +348,17 @@ class JobRunner(QObject):
     @property
     def jobs(self) -> list[str]:
         """Names of the jobs that run or wait, most urgent first."""
-        return [job.name for lane in self._lanes.values() for job in lane.jobs() if not job.is_cancelled]
+        return [job.name for job in self._open_jobs()]
+
+    @property
+    def visible_jobs(self) -> list[str]:
+        """Of :attr:`jobs` those that a person wants to know about: no thumbnails, no tidying, no short saves."""
+        long_ago_s = time.monotonic() - SHORT_S
+        return [
+            job.name
+            for job in self._open_jobs()
+            if job.priority < Priority.TIDY and (job.priority != Priority.SAVE or job.submitted_s <= long_ago_s)
+        ]
 
     def shutdown(self, timeout_s: float = 10.0) -> bool:
         """Cancel everything but saves, wait for the lanes to end; False when one did not in time."""
@@ -352,6 +371,9 @@ class JobRunner(QObject):
         for lane in self._lanes.values():
             lane.thread.join(max(0.0, deadline - time.monotonic()))
         return not any(lane.thread.is_alive() for lane in self._lanes.values())
+
+    def _open_jobs(self) -> list[JobHandle]:
+        return [job for lane in self._lanes.values() for job in lane.jobs() if not job.is_cancelled]
 
     def _prepare(self) -> None:
         if self._prepare_torch is None:

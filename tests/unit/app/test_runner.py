@@ -210,3 +210,20 @@ def test_torch_is_prepared_once_before_the_first_torch_job(qtbot: QtBot) -> None
     qtbot.waitUntil(lambda: ready == [True])
     assert runner.torch_import_s is not None
     assert runner.shutdown(5)
+
+
+def test_thumbnails_tidying_and_short_saves_are_not_shown(
+    qtbot: QtBot, runner: JobRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    priorities = {"t": Priority.THUMBNAIL, "u": Priority.TIDY, "save": Priority.SAVE, "open": Priority.OPEN}
+    runner.call(Lane.IO, lambda: go_on.wait(5), name="export", priority=Priority.SAVE)
+    for name, priority in priorities.items():
+        runner.call(Lane.IO, lambda: None, name=name, priority=priority)
+    assert set(runner.jobs) == {"export", *priorities}
+    assert runner.visible_jobs == ["open"]
+    now_s = time.monotonic()
+    monkeypatch.setattr("pspnet_studio.jobs.runner.time.monotonic", lambda: now_s + 1)
+    assert runner.visible_jobs == ["export", "save", "open"]
+    go_on.set()
+    qtbot.waitUntil(lambda: runner.jobs == [])
