@@ -97,7 +97,7 @@ class ThumbnailCache(QObject):
         self._job = self._session.runner.submit(
             Lane.IO,
             lambda: thumbnails(requests, size_px),
-            name=tr("Reading thumbnails"),
+            name=tr("reading thumbnails"),
             priority=Priority.THUMBNAIL,
             on_event=self._on_thumbnail,
             on_done=lambda _last: self._on_ended(),

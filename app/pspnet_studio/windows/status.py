@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QLabel, QStatusBar, QWidget
 
+from pspnet_studio.jobs.runner import SHORT_S
 from pspnet_studio.messages import tr
 from pspnet_studio.model.predictions import Predictions
 from pspnet_studio.model.session import Session
@@ -17,6 +18,8 @@ class StatusLine(QStatusBar):
     def __init__(self, session: Session, training: Training, predictions: Predictions, parent: QWidget) -> None:
         super().__init__(parent)
         self._session, self._training, self._predictions = session, training, predictions
+        self._later = QTimer(self, singleShot=True, interval=round(SHORT_S * 1000) + 50)
+        self._later.timeout.connect(self._on_jobs)
         self.setSizeGripEnabled(False)
         self.setContentsMargins(4, 0, 12, 0)
         self.cursor_label = self._field(tr("Position under the cursor, in image pixels"), 120)
@@ -63,8 +66,12 @@ class StatusLine(QStatusBar):
         self.save_label.setText(texts[state] if self._session.project is not None else "")
 
     def _on_jobs(self) -> None:
-        jobs = [name for name in self._session.runner.jobs if name != "thumbnails"]
-        self.jobs_label.setText(", ".join(dict.fromkeys(jobs)))
+        runner = self._session.runner
+        visible = runner.visible_jobs
+        names = ", ".join(dict.fromkeys(visible))
+        self.jobs_label.setText(names[:1].upper() + names[1:])
+        if len(visible) < len(runner.jobs):
+            self._later.start()  # a save that still runs then is shown
 
     def _on_project(self) -> None:
         self._on_save_state(self._session.autosave.state)
