@@ -14,6 +14,7 @@ from tests.helpers.studio import running_studio
 def test_long_saves_are_shown_but_thumbnails_are_not(qtbot: QtBot, tmp_path: Path) -> None:
     with running_studio(qtbot, tmp_path / "settings.ini") as studio:
         label = studio.window.status_line.jobs_label
+        qtbot.waitUntil(lambda: studio.runner.torch_import_s is not None, timeout=60_000)
         qtbot.waitUntil(lambda: studio.runner.jobs == [] and label.text() == "", timeout=30_000)
         seen: list[str] = []
         studio.runner.jobs_changed.connect(lambda: seen.append(label.text()))
