@@ -32,41 +32,101 @@ def test_the_window_is_made_without_torch() -> None:
     assert result.stdout.strip() == "[]", result.stderr
 
 
+_THREADS = ("Thread", "ThreadPoolExecutor", "QThread", "QThreadPool", "ProcessPoolExecutor", "start_new_thread")
+
+
+def _starts_threads(node: ast.AST) -> bool:
+    """``threading.Thread`` by attribute, or ``from threading import Thread`` by name."""
+    if isinstance(node, ast.Attribute):
+        return node.attr in _THREADS
+    return isinstance(node, ast.ImportFrom) and any(alias.name in _THREADS for alias in node.names)
+
+
 def test_threads_are_started_in_one_place() -> None:
-    found = [
-        str(path)
-        for path, tree in _trees()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and node.attr in ("Thread", "ThreadPoolExecutor", "QThread", "QThreadPool")
-    ]
-    assert set(found) == {"app/pspnet_studio/jobs/runner.py"}
+    found = {str(path) for path, tree in _trees() for node in ast.walk(tree) if _starts_threads(node)}
+    assert found == {"app/pspnet_studio/jobs/runner.py"}
+
+
+def _catches_everything(node: ast.AST) -> bool:
+    if not isinstance(node, ast.ExceptHandler):
+        return False
+    kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+    names = [getattr(kind, "attr", getattr(kind, "id", "")) for kind in kinds]
+    return node.type is None or any(name in ("Exception", "BaseException") for name in names)
 
 
 def test_everything_is_caught_only_where_it_may_be() -> None:
     allowed = {"app/pspnet_studio/jobs/runner.py", "pspnet_core/cli.py"}
-    found = {
-        str(path)
-        for path, tree in _trees()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ExceptHandler)
-        and (node.type is None or getattr(node.type, "id", "") in ("Exception", "BaseException"))
-    }
+    found = {str(path) for path, tree in _trees() for node in ast.walk(tree) if _catches_everything(node)}
     assert found <= allowed
 
 
+_WRITERS_ALLOWED = (
+    "pspnet_core/atomic.py",
+    "app/pspnet_studio/log_file.py",  # a log is appended to
+    "app/pspnet_studio/tour/",  # pictures of the tour: made again with each run, read by no program
+)
+
+
+def _names_of_atomic(tree: ast.Module) -> set[str]:
+    """Names under which a module has the atomic writers."""
+    return {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module in ("pspnet_core.atomic", "pspnet_core")
+        for alias in node.names
+        if node.module == "pspnet_core.atomic" or alias.name == "atomic"
+    }
+
+
+def _file_handles(tree: ast.Module) -> set[str]:
+    """Names that ``with atomic_writer(...) as name`` binds: writing to them is the atomic way."""
+    return {
+        item.optional_vars.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.With)
+        for item in node.items
+        if isinstance(item.optional_vars, ast.Name) and "atomic_writer" in ast.unparse(item.context_expr)
+    } | {
+        target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
+        and ast.unparse(node.value.func) in ("io.BytesIO", "BytesIO")
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }  # fmt: skip
+
+
+def _writes_a_file(node: ast.AST, handles: set[str], atomic_names: set[str]) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    owner = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+    name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+    first = ast.unparse(node.args[0]) if node.args else ""
+    if owner in atomic_names or (not owner and name in atomic_names):
+        return False
+    if name in ("write_text", "touch", "write_bytes", "imwrite"):
+        return True
+    if name == "open":
+        place = 0 if owner and owner not in ("io", "os", "gzip", "Image") else 1
+        modes = [*node.args[place : place + 1], *(k.value for k in node.keywords if k.arg == "mode")]
+        return any(isinstance(mode, ast.Constant) and set(str(mode.value)) & set("wax+") for mode in modes)
+    if name in ("save", "savez", "savez_compressed", "save_file", "tofile") and node.args:
+        return (bool(owner) or name != "save") and first not in handles and not _is_a_method_of_ours(owner)
+    return False
+
+
+def _is_a_method_of_ours(owner: str) -> bool:
+    return owner.split(".")[-1] in ("project", "_project", "self", "versions", "store")
+
+
 def test_files_are_written_atomically() -> None:
-    """No ``open(..., "w")`` and no ``write_text``/``write_bytes`` of pathlib outside of the atomic writer."""
+    """Only the atomic writer opens a file for writing, and only what it opened is given to a function that saves."""
     found = []
     for path, tree in _trees():
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.Call):
-                continue
-            if isinstance(node.func, ast.Attribute) and node.func.attr in ("write_text", "touch"):
-                found.append(f"{path}:{node.lineno}")
-            mode = next((a.value for a in node.args[1:2] if isinstance(a, ast.Constant)), "")
-            if isinstance(node.func, ast.Name) and node.func.id == "open" and any(c in str(mode) for c in "wax+"):
-                found.append(f"{path}:{node.lineno}")
-    assert [place for place in found if not place.startswith("pspnet_core/atomic.py")] == []
+        handles, names = _file_handles(tree), _names_of_atomic(tree)
+        found += [f"{path}:{node.lineno}" for node in ast.walk(tree) if _writes_a_file(node, handles, names)]
+    assert [place for place in found if not place.startswith(_WRITERS_ALLOWED)] == []
 
 
 def test_core_never_prints() -> None:
@@ -80,8 +140,41 @@ def test_core_never_prints() -> None:
 _SHOWN_BY = {
     "QLabel", "QPushButton", "QToolButton", "QAction", "QDockWidget", "QGroupBox", "QCheckBox", "QRadioButton",
     "setText", "setToolTip", "setPlaceholderText", "setWindowTitle", "setInformativeText", "showMessage",
-    "setAccessibleName", "setTitle", "addRow", "setStatusTip",
+    "setAccessibleName", "setTitle", "addRow", "setStatusTip", "addItem", "addAction", "addMenu", "addButton",
+    "Notice", "show_hint", "show_message", "insertItem", "setSuffix", "setPrefix", "setLabelText", "addTab",
+    "QProgressDialog", "PspnetError",
 }  # fmt: skip
+_RUN_BY = {"submit", "call"}
+
+
+def _texts(name: str, arguments: list[ast.expr]) -> list[ast.expr]:
+    """The arguments that are shown: behind the text of a row of a list comes what the program knows it by."""
+    if name not in ("addItem", "insertItem"):
+        return arguments
+    places = [n for n, a in enumerate(arguments) if isinstance(a, ast.Constant | ast.JoinedStr | ast.Call)]
+    texts = [arguments[n] for n in places if "icon" not in ast.unparse(arguments[n])]
+    return [a for a in texts if not (isinstance(a, ast.Constant) and not isinstance(a.value, str))][:1]
+
+
+def _untranslated(node: ast.AST) -> Iterator[str]:
+    """Literal words (also inside of f-strings) that a call shows to a person."""
+    if not isinstance(node, ast.Call):
+        return
+    name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+    shown: list[ast.expr] = []
+    if name in _SHOWN_BY:
+        shown += [
+            *_texts(name, node.args),
+            *(k.value for k in node.keywords if k.arg in ("text", "title", "detail", "remedy")),
+        ]
+    if name in _RUN_BY:
+        shown += [keyword.value for keyword in node.keywords if keyword.arg == "name"]
+    for argument in shown:
+        parts = argument.values if isinstance(argument, ast.JoinedStr) else [argument]
+        for part in parts:
+            text = part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else ""
+            if sum(c.isalpha() for c in text) >= 2 and text.strip(" —") != "PSPNet Studio":
+                yield text
 
 
 def test_every_text_that_is_shown_is_translated() -> None:
@@ -90,17 +183,36 @@ def test_every_text_that_is_shown_is_translated() -> None:
         if path.parts[0] != "app":
             continue
         for node in ast.walk(tree):
-            if not isinstance(node, ast.Call):
-                continue
-            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            if name not in _SHOWN_BY:
-                continue
-            for argument in node.args:
-                if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-                    text = argument.value
-                    if sum(c.isalpha() for c in text) >= 2 and text != "PSPNet Studio":
-                        found.append(f"{path}:{node.lineno}: {text!r}")
+            found += [f"{path}:{node.lineno}: {text!r}" for text in _untranslated(node)]  # type: ignore[attr-defined]
     assert found == []
+
+
+_BAD = """
+from threading import Thread
+try: pass
+except (Exception, ValueError): pass
+path.write_bytes(b"")
+Path("x").open("w")
+path.open(mode="ab")
+open("x", "wb")
+image.save(path)
+np.save("x.npy", array)
+QImage(1, 1).save("x.png")
+box.addItem("Words here")
+menu.addAction(icon, "Words here")
+Notice("Words here")
+canvas.show_hint("Words here")
+runner.submit(lane, job, name="words here", priority=1)
+runner.call(lane, job, name=f"words {here}", priority=1)
+"""
+
+
+def test_the_rules_find_what_they_are_for() -> None:
+    nodes = list(ast.walk(ast.parse(_BAD)))
+    assert sum(_starts_threads(node) for node in nodes) == 1
+    assert sum(_catches_everything(node) for node in nodes) == 1
+    assert sum(_writes_a_file(node, set(), set()) for node in nodes) == 7
+    assert sum(len(list(_untranslated(node))) for node in nodes) == 6
 
 
 def test_no_two_commands_share_a_shortcut() -> None:
