@@ -34,6 +34,11 @@ def test_the_whole_job(home: dict[str, str], tmp_path: Path) -> None:
     assert report["miou_after"] > report["miou_before"]
     assert report["longest_stall_ms"] > 0
     assert report["import_stall_ms"] > 0
+    stages = [stage["name"] for stage in report["stages"]]
+    for stall in report["stalls"]:
+        assert stall["ms"] > 50
+        assert stall["stage"] in [*stages, "end"]
+    assert max((s["ms"] for s in report["stalls"] if not s["during_import"]), default=0) <= report["longest_stall_ms"]
     for stage in report["stages"]:
         with Image.open(out / stage["screenshot"]) as picture:
             assert picture.width >= 900

@@ -64,7 +64,7 @@ def _run(options: argparse.Namespace, out: Path, work: Path) -> dict[str, Any]:
         heartbeat.start()
         yield from tour.run()
         heartbeat.stop()
-        result["miou_after"] = yield from score(studio, data)
+        result["miou_after"] = yield from score(studio, data, options.device)
         result["miou_before"] = yield from in_background(
             studio.runner, Lane.IO, lambda: majority_miou(data, data.test_keys)
         )
@@ -114,6 +114,7 @@ def _report(tour: TourScript, heartbeat: Heartbeat, studio: Studio, result: dict
         "train_seconds": round(tally.train_seconds, 1),
         "longest_stall_ms": round(longest_ms, 1),
         "import_stall_ms": round(import_ms, 1),
+        "stalls": heartbeat.stalls(tour.stage_ends, studio.runner.torch_import_s),
         "images": len(tally.labelled_share),
         "strokes": tally.strokes,
         "labelled_share": round(min(tally.labelled_share), 4),

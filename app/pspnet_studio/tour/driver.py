@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from PySide6.QtCore import QEvent, QMimeData, QObject, QPoint, QPointF, Qt, QTimer, QUrl
@@ -15,6 +16,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from pspnet_core.errors import PspnetError
 from pspnet_studio.jobs.runner import JobRunner, Lane, Priority
+from pspnet_studio.messages import tr
 
 _TICK_MS = 2
 
@@ -38,6 +40,8 @@ class Do:
 Step = Wait | Do | None
 Script = Iterator[Step]
 
+_END = object()
+
 
 class TourError(PspnetError):
     """The tour could not go on."""
@@ -55,6 +59,7 @@ class Driver(QObject):
         super().__init__()
         self._script = script
         self._on_end = on_end
+        self._has_ended = False
         self._wait: Wait | None = None
         self._deadline_s = 0.0
         self._timer = QTimer(self)
@@ -67,29 +72,51 @@ class Driver(QObject):
         self._timer.start()
 
     def _tick(self) -> None:
-        if self._wait is not None:
-            if self._wait.until():
+        with _EndOnError(self._end):
+            if self._wait is None:
+                self._step()
+            elif self._wait.until():
                 self._wait = None
             elif time.monotonic() > self._deadline_s:
                 self._end(TourError(f"The tour waited {self._wait.timeout_s:.0f} s in vain for: {self._wait.what}."))
-            return
-        try:
-            step = next(self._script)
-        except StopIteration:
+
+    def _step(self) -> None:
+        step = next(self._script, _END)
+        if step is _END:
             self._end(None)
-            return
-        except (PspnetError, AssertionError, OSError, LookupError, ValueError) as error:
-            self._end(error)
-            return
-        if isinstance(step, Wait):
+        elif isinstance(step, Wait):
             self._wait = step
             self._deadline_s = time.monotonic() + step.timeout_s
         elif isinstance(step, Do):
-            QTimer.singleShot(0, step.action)
+            QTimer.singleShot(0, lambda: self._do(step))
+
+    def _do(self, step: Do) -> None:
+        with _EndOnError(self._end):
+            step.action()
 
     def _end(self, error: BaseException | None) -> None:
+        if self._has_ended:
+            return
+        self._has_ended = True
         self._timer.stop()
         self._on_end(error)
+
+
+class _EndOnError:
+    """Ends the tour with whatever was raised: a mistake in the script must not repeat with each tick."""
+
+    def __init__(self, end: Callable[[BaseException | None], None]) -> None:
+        self._end = end
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is not None:
+            self._end(error)
+        return True
 
 
 def in_background(runner: JobRunner, lane: Lane, function: Callable[[], Any]) -> Generator[Step, None, Any]:
@@ -97,7 +124,12 @@ def in_background(runner: JobRunner, lane: Lane, function: Callable[[], Any]) ->
     box: list[Any] = []
     failure: list[PspnetError] = []
     job = runner.call(
-        lane, function, name="tour", priority=Priority.VISIBLE, on_done=box.append, on_error=failure.append
+        lane,
+        function,
+        name=tr("looking at the truth"),
+        priority=Priority.VISIBLE,
+        on_done=box.append,
+        on_error=failure.append,
     )
     yield Wait(lambda: bool(box or failure) and not job.is_running, 600, "a computation of the tour")
     if failure:

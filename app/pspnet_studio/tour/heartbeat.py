@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from PySide6.QtCore import QObject, Qt, QTimer
 
@@ -41,9 +43,31 @@ class Heartbeat(QObject):
                 longest = max(longest, gap_ms)
         return longest, during
 
-    def gaps_ms(self, over_ms: float = 50.0) -> list[tuple[float, float]]:
-        """(when in ``perf_counter`` seconds, ms) of the gaps above ``over_ms``."""
-        return [(b, (e - b) * 1000) for b, e in self._gaps if (e - b) * 1000 > over_ms]
+    def stalls(
+        self,
+        stage_ends: Sequence[tuple[str, float]],
+        apart_from: tuple[float, float] | None = None,
+        over_ms: float = 50.0,
+    ) -> list[dict[str, Any]]:
+        """The gaps above ``over_ms``, in order.
+
+        Args:
+            stage_ends: Name and end (``perf_counter`` seconds) of each stage, in order.
+            apart_from: As for :meth:`longest_ms`: gaps that overlap it are marked.
+            over_ms: Shorter ones are left out.
+
+        Returns:
+            Of each gap ``ms``, ``stage`` (the one it began in, "end" after the last) and ``during_import``.
+        """
+        return [
+            {
+                "ms": round((end_s - begin_s) * 1000, 1),
+                "stage": next((name for name, stage_end_s in stage_ends if begin_s <= stage_end_s), "end"),
+                "during_import": apart_from is not None and begin_s < apart_from[1] and end_s > apart_from[0],
+            }
+            for begin_s, end_s in self._gaps
+            if (end_s - begin_s) * 1000 > over_ms
+        ]
 
     def _beat(self) -> None:
         now_s = time.perf_counter()

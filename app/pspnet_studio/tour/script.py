@@ -15,6 +15,8 @@ from PySide6.QtWidgets import QApplication, QDialog, QLineEdit, QPushButton, QWi
 from pspnet_core.types import UNLABELLED, Rect
 from pspnet_studio.bootstrap import Studio
 from pspnet_studio.jobs.runner import Lane, Priority
+from pspnet_studio.messages import tr
+from pspnet_studio.model.tool_state import MAX_DIAMETER, MIN_DIAMETER
 from pspnet_studio.tour.data import TourData
 from pspnet_studio.tour.driver import (
     Do,
@@ -66,6 +68,8 @@ class TourScript:
         self._window, self._canvas, self._session = studio.window, studio.window.canvas, studio.session
         self._stage_begin_s = time.monotonic()
         self.tally = Tally()
+        self.stage_ends: list[tuple[str, float]] = []
+        """Name of each stage and when it ended (``perf_counter``)."""
 
     def run(self) -> Script:
         """All stages."""
@@ -182,8 +186,20 @@ class TourScript:
             yield from clicks(self._canvas, points)
             yield from press(self._canvas, Qt.Key.Key_Return)
         else:
-            tools.set_diameter(gesture.diameter)
+            yield from self._set_diameter(gesture.diameter)
             yield from draw(self._canvas, points)
+
+    def _set_diameter(self, diameter: int) -> Script:
+        """Type it into the box of the tool bar."""
+        diameter = min(MAX_DIAMETER, max(MIN_DIAMETER, diameter))
+        tools, box = self._studio.tool_state, self._window.tool_options.diameter_box
+        if tools.diameter == diameter:
+            return
+        yield from click(box.lineEdit())
+        yield from press(box, Qt.Key.Key_A, _CONTROL)
+        yield from type_text(box, str(diameter))
+        yield from press(box, Qt.Key.Key_Return)
+        yield Wait(lambda: tools.diameter == diameter, 5, f"a brush of {diameter} px")
 
     def _fine_tune(self, seconds: float, meanwhile: tuple[str, ...] | list[str], stage: str) -> Script:
         """Click the button; look at and paint on other images until it ends."""
@@ -230,7 +246,7 @@ class TourScript:
         document = self._session.document
         assert document is not None
         rect = document.rect
-        tools.set_diameter(max(4, rect.w // 30))
+        yield from self._set_diameter(max(4, rect.w // 30))
         for row in (0.3, 0.5, 0.7):
             yield from draw(self._canvas, self._wave(rect, row))
         for _ in range(3):
@@ -263,12 +279,15 @@ class TourScript:
     def _stage(self, name: str) -> Script:
         path = self._out / f"{len(self.tally.stages) + 1:02d}-{name}.png"
         image = self._window.grab().toImage()
-        self._studio.runner.call(Lane.IO, lambda: image.save(str(path)), name="screenshot", priority=Priority.PREFETCH)
+        self._studio.runner.call(
+            Lane.IO, lambda: image.save(str(path)), name=tr("writing a picture"), priority=Priority.PREFETCH
+        )
         now_s = time.monotonic()
         self.tally.stages.append(
             {"name": name, "seconds": round(now_s - self._stage_begin_s, 1), "screenshot": path.name}
         )
         self._stage_begin_s = now_s
+        self.stage_ends.append((name, time.perf_counter()))
         yield None
 
     def _settle(self, seconds: float) -> Script:
@@ -280,7 +299,7 @@ def _button(parent: QWidget, text: str) -> QPushButton:
     return next(b for b in parent.findChildren(QPushButton) if b.text() == text)
 
 
-def score(studio: Studio, data: TourData) -> Generator[Step, None, float]:
+def score(studio: Studio, data: TourData, device: str) -> Generator[Step, None, float]:
     """mIoU of the current version on the test items, computed in the torch lane."""
     number = studio.training.current_version
     if number is None:
@@ -293,7 +312,7 @@ def score(studio: Studio, data: TourData) -> Generator[Step, None, float]:
         from pspnet_core.metrics import ConfusionMatrix
         from pspnet_core.models.checkpoint import load_checkpoint
 
-        predictor = Predictor(load_checkpoint(path))
+        predictor = Predictor(load_checkpoint(path), device=device)
         matrix = ConfusionMatrix(tuple(range(len(data.names))))
         for key in data.test_keys:
             events = predictor.predict_windows(read_image(data.root / key))
@@ -306,7 +325,7 @@ def score(studio: Studio, data: TourData) -> Generator[Step, None, float]:
     box: list[Any] = []
     failed: list[BaseException] = []
     studio.runner.submit(
-        Lane.TORCH, compute, name="scoring", priority=Priority.VISIBLE, on_done=box.append, on_error=failed.append
+        Lane.TORCH, compute, name=tr("scoring"), priority=Priority.VISIBLE, on_done=box.append, on_error=failed.append
     )
     yield Wait(lambda: bool(box or failed), 900, "the score on the test images")
     if failed:
