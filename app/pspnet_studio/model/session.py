@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,10 @@ from pspnet_studio.jobs.runner import JobHandle, JobRunner, Lane, Priority
 from pspnet_studio.messages import tr
 from pspnet_studio.model.autosave import AutoSave
 from pspnet_studio.model.document import Document
-from pspnet_studio.model.history import History
+from pspnet_studio.model.history import HistoryStore
 from pspnet_studio.model.tool_state import ToolState
 
 logger = logging.getLogger(__name__)
-
-_MAX_HISTORIES = 32
 
 
 class Session(QObject):
@@ -65,7 +62,7 @@ class Session(QObject):
         self._order: list[str] = []
         self._wanted_key: str | None = None
         self._loading: JobHandle | None = None
-        self._histories: OrderedDict[str, History] = OrderedDict()
+        self._histories = HistoryStore(runner)
         self._told_classes: ClassSet | None = None
 
     # --- project
@@ -181,6 +178,11 @@ class Session(QObject):
                 self._end_loading(lambda: None)
             self._wanted_key = key
             return
+        self._read(project, key)
+
+    # --- inside
+
+    def _read(self, project: Project, key: str) -> None:
         previous = self._wanted_key
         self._wanted_key = key
         self.document_leaving.emit()
@@ -206,8 +208,6 @@ class Session(QObject):
         )
         self.loading_changed.emit(True)
 
-    # --- inside
-
     def _load(self, function: Callable[[], Any], on_done: Callable[[Any], None], name: str) -> None:
         if self._loading is not None:
             self._loading.cancel()
@@ -224,7 +224,7 @@ class Session(QObject):
     def _look_again(self, project: Project, look: Callable[[], Rescan], nothing: str, name: str) -> None:
         def run() -> Rescan:
             change = look()
-            if change.added or change.removed:
+            if any(change):
                 project.save()
             return change
 
@@ -232,7 +232,13 @@ class Session(QObject):
             if project is not self.project:
                 return
             self.items_changed.emit()
-            if not change.added and not change.removed:
+            if self._told_classes != project.classes:  # new masks brought new ones
+                self._after_classes_changed()
+            document = self.document
+            is_untouched = document is not None and document.revision == 0 and document.item_key == self._wanted_key
+            if document is not None and is_untouched and document.item_key in change.changed:
+                self._read(project, document.item_key)
+            if not any(change):
                 self.notice.emit(Notice(nothing))
 
         self.runner.call(Lane.IO, run, name=name, priority=Priority.OPEN, on_done=on_done, on_error=self.notice.emit)
@@ -266,11 +272,9 @@ class Session(QObject):
         if project is not self.project or opened.item.key != self._wanted_key:
             return
         key = opened.item.key
-        history = self._histories.setdefault(key, History())
-        self._histories.move_to_end(key)
-        while len(self._histories) > _MAX_HISTORIES:
-            self._histories.popitem(last=False)
-        document = Document(key, opened.image, opened.class_plane, opened.provenance_plane, history, self)
+        document = Document(
+            key, opened.image, opened.class_plane, opened.provenance_plane, self._histories.of(key), self
+        )
         self._set_document(document)
         self._count_labelled(project, document)
         if self._told_classes != project.classes:  # its mask brought new ones

@@ -81,7 +81,7 @@ def _before_after(outcome: Any) -> str:
     if outcome.mean_iou is None:
         return str(outcome.reason)
     if outcome.old_mean_iou is None:
-        return tr("mIoU {after:.2f} on held-out areas.").format(after=outcome.mean_iou)
+        return str(outcome.reason)  # says why nothing could be compared
     return tr("mIoU on held-out areas: {before:.2f} before, {after:.2f} now.").format(
         before=outcome.old_mean_iou, after=outcome.mean_iou
     )

@@ -363,3 +363,23 @@ def test_reading_the_folder_again_finds_what_came(qtbot: QtBot, session: Session
     session.rescan()
     qtbot.waitUntil(lambda: bool(session.seen))  # type: ignore[attr-defined]
     assert "Nothing changed" in session.seen[0].title  # type: ignore[attr-defined]
+
+
+def test_a_mask_that_came_meanwhile_is_shown_unless_it_was_painted_over(
+    qtbot: QtBot, session: Session, tmp_path: Path
+) -> None:
+    make_folder(tmp_path / "data" / "images", count=2)
+    open_folder(qtbot, session, tmp_path / "data")
+    masks = tmp_path / "data" / "masks"
+    masks.mkdir()
+    Image.fromarray(np.full((120, 160), 1, np.uint8)).save(masks / "photo_0.png")
+    session.rescan()
+    qtbot.waitUntil(
+        lambda: session.document is not None and bool((session.document.class_plane.to_array() == 1).all()),
+        timeout=5000,
+    )
+    paint(session, Rect(0, 0, 4, 4), 0)
+    Image.fromarray(np.full((120, 160), 0, np.uint8)).save(masks / "photo_1.png")
+    session.rescan()
+    qtbot.waitUntil(lambda: saved(session))
+    assert count_on_disk(tmp_path / "data", "images/photo_0.png", 1) == 120 * 160 - 16
