@@ -132,7 +132,10 @@ def test_curves_stay_after_the_end_and_go_at_the_next_start(rig: Rig) -> None:
     [
         (decided(3, True, 0.61, 0.54), ["Version 3 is better and in use.", "0.54 before, 0.61 now"]),
         (decided(3, False, 0.52, 0.54), ["kept back", "0.54 before, 0.52 now"]),
-        (decided(1, True, 0.61, reason="Mean IoU 0.610; nothing to compare."), ["Version 1 is in use.", "0.610; nothing"]),
+        (
+            decided(1, True, 0.61, reason="Mean IoU 0.610; nothing to compare."),
+            ["Version 1 is in use.", "0.610; nothing"],
+        ),
         (decided(1, True, None), ["Version 1 is in use.", "No evidence yet"]),
         (TrainingError("Too little memory.", "2 GB wanted.", "Close programs."), ["Too little memory.", "Version 7"]),
         (None, ["Cancelled", "Nothing was changed"]),
