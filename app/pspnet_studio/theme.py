@@ -53,6 +53,8 @@ class Tokens:
     good: QColor
     warning: QColor
     error: QColor
+    error_soft: QColor
+    """Background of a message about an error, under ``text``."""
 
 
 LIGHT = Tokens(
@@ -73,6 +75,7 @@ LIGHT = Tokens(
     good=QColor("#177245"),
     warning=QColor("#8a5300"),
     error=QColor("#b3261e"),
+    error_soft=QColor("#fdeceb"),
 )
 
 DARK = Tokens(
@@ -93,6 +96,7 @@ DARK = Tokens(
     good=QColor("#62c990"),
     warning=QColor("#efb04c"),
     error=QColor("#ff8a80"),
+    error_soft=QColor("#46282a"),
 )
 
 
@@ -207,7 +211,7 @@ def apply(app: QApplication, choice: ThemeChoice) -> ThemeManager:
 def style_sheet(t: Tokens) -> str:
     """The style sheet of a theme.
 
-    Buttons take a look by the dynamic property ``look``: ``primary`` (filled) or ``quiet`` (no outline until hovered);
+    Buttons take a look by the dynamic property ``look``: ``primary`` (filled) or ``row`` (of a list, no outline);
     labels: ``muted``, ``title``, ``error``, ``good`` or ``warning``.
     """
     sheet = _SHEET
@@ -235,6 +239,11 @@ QPushButton[look="primary"] {
 }
 QPushButton[look="primary"]:hover { background-color: @accent_hover; border-color: @accent_hover; }
 QPushButton[look="primary"]:focus { border: 2px solid @text; padding: 8px 15px; }
+QDialogButtonBox QPushButton[look="primary"] { padding: 5px 12px; }
+QDialogButtonBox QPushButton[look="primary"]:focus { padding: 4px 11px; }
+QPushButton[look="row"] { background: transparent; border: 2px solid transparent; padding: 6px; }
+QPushButton[look="row"]:hover { background-color: @hover; }
+QPushButton[look="row"]:focus { border-color: @accent; }
 QPushButton[look="primary"]:disabled { color: @disabled; background-color: @hover; border: 1px solid @border; }
 
 QToolButton {
@@ -344,8 +353,8 @@ QLabel[look="title"] { font-weight: 600; }
 QLabel[look="error"] { color: @error; }
 QLabel[look="good"] { color: @good; }
 QLabel[look="warning"] { color: @warning; }
-QFrame[look="notice"], QFrame[look="alarm"] { background-color: @accent_soft; border-bottom: 1px solid @border; }
-QFrame[look="alarm"] { border-left: 4px solid @error; }
-QFrame[look="notice"] { border-left: 4px solid @accent; }
+QFrame[look="notice"], QFrame[look="alarm"] { border-bottom: 1px solid @border; }
+QFrame[look="alarm"] { background-color: @error_soft; border-left: 4px solid @error; }
+QFrame[look="notice"] { background-color: @accent_soft; border-left: 4px solid @accent; }
 QFrame[look="card"] { background-color: @surface; border: 1px solid @border; border-radius: @radiuspx; }
 """

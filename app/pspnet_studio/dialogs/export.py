@@ -9,7 +9,7 @@ from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QFileDialog,
-    QFormLayout,
+    QGridLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from pspnet_studio.messages import tr, tr_count
+from pspnet_studio.theme import SPACE_L, SPACE_S
 
 
 class ExportDialog(QDialog):
@@ -41,11 +42,15 @@ class ExportDialog(QDialog):
         browse = QPushButton(tr("Choose…"), self)
         browse.clicked.connect(self._choose)
         row = QHBoxLayout()
+        row.setSpacing(SPACE_S)
         row.addWidget(self._folder, 1)
         row.addWidget(browse)
-        form = QFormLayout()
-        form.addRow(tr("Format"), self._format)
-        form.addRow(tr("Folder"), row)
+        form = QGridLayout()
+        form.setSpacing(SPACE_S)
+        form.addWidget(_label(tr("&Format"), self._format), 0, 0)
+        form.addWidget(self._format, 0, 1)
+        form.addWidget(_label(tr("Fol&der"), self._folder), 1, 0)
+        form.addLayout(row, 1, 1)
         if num_masks:
             text = tr_count("1 image has a mask.", "{count} images have a mask.", num_masks)
             text += " " + tr("Unlabelled pixels are written as 255.")
@@ -56,17 +61,22 @@ class ExportDialog(QDialog):
         hint.setWordWrap(True)
         buttons = QDialogButtonBox(self)
         self._export = buttons.addButton(tr("Export"), QDialogButtonBox.ButtonRole.AcceptRole)
+        self._export.setDefault(True)
         self._export.setProperty("look", "primary")
+        self.style().unpolish(self._export)  # the box has polished it already
+        self.style().polish(self._export)
         buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         self._export.setEnabled(num_masks > 0)
         self._folder.textChanged.connect(lambda text: self._export.setEnabled(bool(text.strip()) and num_masks > 0))
         layout = QVBoxLayout(self)
-        layout.setSpacing(12)
+        layout.setContentsMargins(SPACE_L, SPACE_L, SPACE_L, SPACE_L)
+        layout.setSpacing(SPACE_L)
         layout.addLayout(form)
         layout.addWidget(hint)
         layout.addWidget(buttons)
+        self._folder.setFocus()
 
     @property
     def format(self) -> str:
@@ -82,3 +92,9 @@ class ExportDialog(QDialog):
         folder = QFileDialog.getExistingDirectory(self, tr("Export to"), self._folder.text())
         if folder:
             self._folder.setText(folder)
+
+
+def _label(text: str, buddy: QWidget) -> QLabel:
+    label = QLabel(text)
+    label.setBuddy(buddy)
+    return label

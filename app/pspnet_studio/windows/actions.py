@@ -47,6 +47,7 @@ def action_table() -> tuple[ActionSpec, ...]:
     return (
         ActionSpec("open_folder", tr("Open folder…"), "folder-open", "Ctrl+O", FILE, tip=tr("Open a folder of images")),
         ActionSpec("open_images", tr("Open images…"), "", "Ctrl+Shift+O", FILE, tip=tr("Open single images")),
+        ActionSpec("open_sample", tr("Open the sample project"), "", "", FILE),
         ActionSpec("add_folder", tr("Add folder to project…"), "plus", "", FILE),
         ActionSpec(
             "rescan",
@@ -56,7 +57,6 @@ def action_table() -> tuple[ActionSpec, ...]:
             FILE,
             tip=tr("Look for images and masks that were added or removed meanwhile"),
         ),
-        ActionSpec("open_sample", tr("Open the sample project"), "", "", FILE),
         ActionSpec(
             "save", tr("Save now"), "", "Ctrl+S", FILE, tip=tr("Everything is saved by itself; this does it now")
         ),

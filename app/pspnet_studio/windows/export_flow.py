@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _MAX_NAMED = 3
 _PATIENCE_MS = 400
+_WIDTH_PX = 360
 
 
 class ExportFlow(QObject):
@@ -67,6 +68,7 @@ class ExportFlow(QObject):
         """Save, then write all masks of ``project`` to ``folder``."""
         progress = self._progress = QProgressDialog(tr("Saving…"), tr("Cancel"), 0, 0, self._window)
         progress.setWindowTitle(tr("Export masks"))
+        progress.setMinimumWidth(_WIDTH_PX)
         progress.setWindowModality(Qt.WindowModality.NonModal)
         progress.setAutoReset(False)
         progress.setAutoClose(False)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from pspnet_core.errors import PspnetError
 from pspnet_studio import assets
 from pspnet_studio.messages import tr
+from pspnet_studio.theme import ICON_PX, SPACE_M, SPACE_S
 
 _MAX_WAITING = 50
 
@@ -21,11 +22,7 @@ class MessageBar(QFrame):
         self._waiting: list[object] = []
         self._current: object | None = None
         self._icon = QLabel(self)
-        self._text = QLabel(self)
-        self._text.setWordWrap(True)
-        self._text.setTextFormat(Qt.TextFormat.PlainText)
-        self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._text.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self._title, self._body = _label(self), _label(self)
         self._more = QLabel(self)
         self._more.setProperty("look", "muted")
         close = QToolButton(self)
@@ -36,20 +33,27 @@ class MessageBar(QFrame):
         close.clicked.connect(self._next)
         self._all = QPushButton(tr("Dismiss all"), self)
         self._all.clicked.connect(self.clear)
+        line_px = max(close.sizeHint().height(), self._all.sizeHint().height())
+        self._title.setMinimumHeight(line_px)  # its first line stands level with the icon and the buttons
+        words = QVBoxLayout()
+        words.setSpacing(0)
+        words.addWidget(self._title)
+        words.addWidget(self._body)
         layout = QHBoxLayout(self)
-        layout.setContentsMargins(12, 8, 8, 8)
-        layout.setSpacing(10)
+        layout.setContentsMargins(SPACE_M, SPACE_S, SPACE_S, SPACE_S)
+        layout.setSpacing(SPACE_S)
         layout.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
-        layout.addWidget(self._text, 1)
-        layout.addWidget(self._more)
-        layout.addWidget(self._all)
-        layout.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
+        layout.addLayout(words, 1)
+        for widget in (self._more, self._all, close):
+            layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignTop)
+        for widget in (self._icon, self._more, close):
+            widget.setFixedHeight(line_px)
         self.hide()
 
     @property
     def text(self) -> str:
         """What it says now; empty when hidden."""
-        return self._text.text() if self._current is not None else ""
+        return _text_of(self._current) if self._current is not None else ""
 
     def show_message(self, message: object) -> None:
         """Show a ``PspnetError``, a ``Notice`` or a plain sentence; the same one is not repeated."""
@@ -80,11 +84,16 @@ class MessageBar(QFrame):
     def _show(self, message: object) -> None:
         self._current = message
         is_error = isinstance(message, PspnetError)
-        self._icon.setPixmap(assets.icon("warning" if is_error else "info").pixmap(20, 20))
-        self._text.setText(_text_of(message))
+        self._icon.setPixmap(assets.icon("warning" if is_error else "info").pixmap(ICON_PX, ICON_PX))
+        title, body = _parts_of(message)
+        self._title.setText(title)
+        self._title.setProperty("look", "title" if body else "")
+        self._body.setText(body)
+        self._body.setVisible(bool(body))
         self.setProperty("look", "alarm" if is_error else "notice")
-        self.style().unpolish(self)
-        self.style().polish(self)
+        for widget in (self, self._title):
+            self.style().unpolish(widget)
+            self.style().polish(widget)
         self._update_more()
         self.show()
 
@@ -95,8 +104,21 @@ class MessageBar(QFrame):
 
 
 def _text_of(message: object) -> str:
+    return "\n".join(part for part in _parts_of(message) if part)
+
+
+def _parts_of(message: object) -> tuple[str, str]:
+    """What happened in one sentence, and the rest: what exactly, and on a line of its own what to do."""
     if isinstance(message, str):
-        return message
-    parts = [getattr(message, name, "") for name in ("title", "detail", "remedy")]
-    head, *rest = (part for part in parts if part)
-    return head + ("\n" + " ".join(rest) if rest else "")
+        return message, ""
+    head, *rest = (part for name in ("title", "detail", "remedy") if (part := getattr(message, name, "")))
+    return head, "\n".join(rest)
+
+
+def _label(parent: QWidget) -> QLabel:
+    label = QLabel(parent)
+    label.setWordWrap(True)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+    return label

@@ -10,6 +10,7 @@ from pspnet_studio.messages import tr
 from pspnet_studio.model.predictions import Predictions
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.training import Training
+from pspnet_studio.theme import SPACE_S, SPACE_XS
 
 
 class StatusLine(QStatusBar):
@@ -21,7 +22,7 @@ class StatusLine(QStatusBar):
         self._later = QTimer(self, singleShot=True, interval=round(SHORT_S * 1000) + 50)
         self._later.timeout.connect(self._on_jobs)
         self.setSizeGripEnabled(False)
-        self.setContentsMargins(4, 0, 12, 0)
+        self.setContentsMargins(SPACE_XS, 0, SPACE_XS, 0)
         self.cursor_label = self._field(tr("Position under the cursor, in image pixels"), 120)
         self.zoom_label = self._field(tr("Zoom"), 52)
         self.jobs_label = self._field(tr("What runs in the background"), 0)
@@ -52,6 +53,7 @@ class StatusLine(QStatusBar):
         label = QLabel(self)
         label.setToolTip(tip)
         label.setMinimumWidth(width)
+        label.setContentsMargins(SPACE_S, 0, SPACE_S, 0)
         label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.addPermanentWidget(label)
         return label
@@ -70,6 +72,7 @@ class StatusLine(QStatusBar):
         visible = runner.visible_jobs
         names = ", ".join(dict.fromkeys(visible))
         self.jobs_label.setText(names[:1].upper() + names[1:])
+        self.jobs_label.setVisible(bool(names))
         if len(visible) < len(runner.jobs):
             self._later.start()  # a save that still runs then is shown
 

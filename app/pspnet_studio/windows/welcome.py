@@ -10,8 +10,10 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLay
 
 from pspnet_studio import assets
 from pspnet_studio.messages import tr
+from pspnet_studio.theme import SPACE_M, SPACE_S
 
-_WIDTH_PX = 560
+_WIDTH_PX, _NAME_PX = 560, 170
+_MAX_RECENT = 5
 
 
 class _DropZone(QFrame):
@@ -36,6 +38,30 @@ class _DropZone(QFrame):
         painter.setPen(QPen(line, 2 if self.is_hot else 1.5, Qt.PenStyle.DashLine))
         painter.setBrush(fill)
         painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 12, 12)
+
+
+class _RecentRow(QPushButton):
+    """A folder: its name, and where it is, as much as fits."""
+
+    def __init__(self, folder: Path, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setProperty("look", "row")
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setToolTip(str(folder))
+        self.setAccessibleName(tr("Open {folder}").format(folder=folder))
+        name, place = QLabel(self), QLabel(self)
+        name.setFixedWidth(_NAME_PX)
+        name.setText(_elided(folder.name or str(folder), name, _NAME_PX))
+        place.setProperty("look", "muted")
+        place.setText(_elided(str(folder.parent), place, _WIDTH_PX - _NAME_PX - 6 * SPACE_M))
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(SPACE_S, 0, SPACE_S, 0)
+        layout.setSpacing(SPACE_M)
+        layout.addWidget(name)
+        layout.addWidget(place, 1)
+        for label in (name, place):
+            label.setTextFormat(Qt.TextFormat.PlainText)
+            label.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
 
 
 class WelcomePage(QWidget):
@@ -89,23 +115,11 @@ class WelcomePage(QWidget):
             return
         heading = QLabel(tr("Recent"), self)
         heading.setProperty("look", "title")
+        heading.setContentsMargins(SPACE_S, 0, 0, 0)
         self._recent.addWidget(heading)
-        for folder in folders[:5]:
-            path = Path(folder)
-            button = QPushButton(path.name or folder, self)
-            button.setProperty("look", "quiet")
-            button.setFlat(True)
-            button.setToolTip(folder)
-            button.setCursor(Qt.CursorShape.PointingHandCursor)
-            button.clicked.connect(lambda _=False, folder=folder: self.recent_requested.emit(folder))
-            line = QLabel(_elide(str(path.parent)), self)
-            line.setProperty("look", "muted")
-            row = QWidget(self)
-            layout = QHBoxLayout(row)
-            layout.setContentsMargins(0, 0, 0, 0)
-            layout.addWidget(button)
-            layout.addWidget(line)
-            layout.addStretch()
+        for folder in folders[:_MAX_RECENT]:
+            row = _RecentRow(Path(folder), self)
+            row.clicked.connect(lambda _=False, folder=folder: self.recent_requested.emit(folder))
             self._recent.addWidget(row)
 
     def set_drop_hot(self, is_hot: bool) -> None:
@@ -155,5 +169,5 @@ def _scaled(font: QFont, factor: float, is_bold: bool) -> QFont:
     return scaled
 
 
-def _elide(text: str, num_characters: int = 52) -> str:
-    return text if len(text) <= num_characters else "…" + text[-num_characters:]
+def _elided(text: str, label: QLabel, width_px: int) -> str:
+    return label.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, width_px)

@@ -14,7 +14,7 @@ from pspnet_studio import theme
 from pspnet_studio.theme import DARK, LIGHT, Tokens
 
 TEXTS = ("text", "muted", "accent", "good", "warning", "error")
-GROUNDS = ("window", "surface", "raised", "hover", "accent_soft")
+GROUNDS = ("window", "surface", "raised", "hover", "accent_soft", "error_soft")
 
 
 def luminance(color: QColor) -> float:
