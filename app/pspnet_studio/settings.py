@@ -54,6 +54,24 @@ class Settings:
     def training_seconds(self, seconds: int) -> None:
         self._store.setValue("training_seconds", seconds)
 
+    @property
+    def brush_diameter(self) -> int:
+        """Brush diameter in image pixels."""
+        return int(str(self._store.value("brush_diameter", 24)))
+
+    @brush_diameter.setter
+    def brush_diameter(self, diameter: int) -> None:
+        self._store.setValue("brush_diameter", diameter)
+
+    @property
+    def overlay_opacity(self) -> float:
+        """Opacity of the class overlay, 0 to 1."""
+        return float(str(self._store.value("overlay_opacity", 0.55)))
+
+    @overlay_opacity.setter
+    def overlay_opacity(self, opacity: float) -> None:
+        self._store.setValue("overlay_opacity", opacity)
+
     def bytes_of(self, key: str) -> QByteArray:
         """A remembered blob (window geometry and state); empty when there is none."""
         value = self._store.value(key, QByteArray())

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pspnet_core.classes import ClassSet
-from pspnet_core.errors import PspnetError, TrainingError
+from pspnet_core.errors import ImageReadError, PspnetError, TrainingError
 from pspnet_core.imaging.read import read_image, read_info
 from pspnet_core.project.project import Project
 from pspnet_core.project.records import Annotation, Item, ItemState, Split, Status
@@ -39,6 +39,7 @@ class Collection:
         num_images: Labelled images in all.
         held_items: Keys of the items that are not learned from at all.
         held_blocks: Item key -> numbers of the blocks of it that are not learned from.
+        unread: Keys of labelled items that could not be read and take no part.
     """
 
     classes: ClassSet
@@ -48,6 +49,7 @@ class Collection:
     num_images: int = 0
     held_items: frozenset[str] = frozenset()
     held_blocks: dict[str, frozenset[int]] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
 
 
 def collect(project: Project, past: Exposure | None = None) -> Generator[TrainEvent, None, Collection]:
@@ -58,16 +60,19 @@ def collect(project: Project, past: Exposure | None = None) -> Generator[TrainEv
         past: Of all versions that are kept: what was held out for them stays held out.
 
     Raises:
-        TrainingError: Nothing is labelled, or an image cannot be read.
+        TrainingError: Nothing is labelled, only one class is, or a mask of the project is damaged.
     """
     past = past or Exposure()
-    counts = yield from _read(project)
+    unread: list[str] = []
+    counts = yield from _read(project, unread)
     labelled = [project.item(key) for key in counts]
     whole = choose_items([Candidate(i.key, i.split, _is_done(project.state(i.key))) for i in labelled], past)
     offered = {key: rows for key, rows in counts.items() if key not in whole}
     blocks = choose_blocks(offered, past.held_blocks, may_grow=not whole)
     has_val = any(item.split is Split.VAL for item in labelled)
-    data = Collection(project.classes, num_images=len(labelled), held_items=whole, held_blocks=blocks)
+    data = Collection(
+        project.classes, num_images=len(labelled), held_items=whole, held_blocks=blocks, unread=tuple(unread)
+    )
     for item in labelled:
         if item.key not in whole:
             data.train.append(_to_learn(project, item, data.classes, blocks.get(item.key, frozenset())))
@@ -83,14 +88,31 @@ def collect(project: Project, past: Exposure | None = None) -> Generator[TrainEv
     if not data.train:
         raise TrainingError(
             "There is nothing to learn from.",
-            "No image of split train or none has a labelled pixel.",
+            f"Could not be read: {', '.join(unread[:3])}. " * bool(unread)
+            + "No image of split train or none has a labelled pixel.",
             "Paint some pixels of each class, then train.",
         )
+    _check_classes(project.classes, [counts[image.key] for image in data.train])
     return data
 
 
-def _read(project: Project) -> Generator[TrainEvent, None, dict[str, NDArray[np.int64]]]:
-    """Key -> pixels by block and class, as :func:`choose_blocks` takes them, of all labelled items that take part."""
+def _check_classes(classes: ClassSet, counts: list[NDArray[np.int64]]) -> None:
+    """One class alone teaches to see it everywhere, with a perfect score."""
+    total = sum((np.abs(rows).sum(axis=0) for rows in counts), np.zeros(256, np.int64))
+    names = [c.name for c in classes if total[c.index]]
+    if len(names) < 2:
+        raise TrainingError(
+            f"Only “{names[0]}” is painted so far." if names else "No class of the project is painted yet.",
+            "To tell classes apart, the network needs pixels of at least two.",
+            "Paint some pixels of another class, then train.",
+        )
+
+
+def _read(project: Project, unread: list[str]) -> Generator[TrainEvent, None, dict[str, NDArray[np.int64]]]:
+    """Key -> pixels by block and class, as :func:`choose_blocks` takes them, of all labelled items that take part.
+
+    Images that are not there any more or cannot be read are left out and named in ``unread``.
+    """
     items = [
         item
         for item in project.items
@@ -104,7 +126,10 @@ def _read(project: Project) -> Generator[TrainEvent, None, dict[str, NDArray[np.
         try:
             info = read_info(item.image_path, item.page)
             class_map = project.load_annotation(item, info.width, info.height).class_map
-        except (PspnetError, OSError) as error:
+        except (ImageReadError, OSError):
+            unread.append(item.key)
+            continue
+        except PspnetError as error:
             raise unreadable(item.key, error) from error
         if (class_map != UNLABELLED).any():
             counts[item.key] = count_blocks(class_map, _unaided(project.state(item.key)))

@@ -97,7 +97,7 @@ def unreadable(key: str, error: Exception) -> TrainingError:
     return TrainingError(
         f"{key} could not be read.",
         str(error) or type(error).__name__,
-        "Repair or remove this image, then train again.",
+        "Repair this image or skip it (Ctrl+K in the studio), then train again.",
     )
 
 

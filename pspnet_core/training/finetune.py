@@ -188,5 +188,8 @@ def _reason(data: Collection, finished: Finished, scores: Scores, current: _Curr
         text += f"no pixel is left to compare on that version {current.number} did not learn from."
     if current.trouble:
         text += f" Version {current.number} could not be read, so nothing was compared with it: {current.trouble}"
+    if data.unread:
+        text += f" Left out, because they could not be read: {', '.join(data.unread[:3])}"
+        text += f" and {len(data.unread) - 3} more." if len(data.unread) > 3 else "."
     read, offered = len(finished.train_keys), len(data.train)
     return text if read == offered else f"{text} {read} of {offered} labelled images fitted into the time."

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QEnterEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLineEdit
 from pytestqt.qtbot import QtBot
@@ -312,3 +312,61 @@ def test_hiding_with_v_only_while_held(qtbot: QtBot, studio: Studio, tmp_path: P
     assert not studio.tool_state.overlay_visible
     QTest.keyRelease(studio.window.canvas, Qt.Key.Key_V)
     assert studio.tool_state.overlay_visible
+
+
+def test_painting_what_would_not_be_seen_is_refused_in_words(qtbot: QtBot, studio: Studio, tmp_path: Path) -> None:
+    open_paths(qtbot, studio, make_folder(tmp_path / "meadow"))
+    canvas, session = studio.window.canvas, studio.session
+    hints: list[str] = []
+    canvas.hint_changed.connect(hints.append)
+    assert session.project is not None
+    session.set_classes(session.project.classes.change(0, visible=False))
+    QTest.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=canvas.rect().center())
+    assert counts(studio) == {255: 120 * 160}
+    assert "ground" in hints[-1]
+    session.set_classes(session.project.classes.change(0, visible=True))
+    studio.tool_state.set_overlay_visible(False)
+    QTest.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=canvas.rect().center())
+    assert counts(studio) == {255: 120 * 160}
+    studio.tool_state.set_overlay_visible(True)
+    QTest.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=canvas.rect().center())
+    assert 0 in counts(studio)
+
+
+def test_the_pointer_on_the_image_brings_the_keys_there(qtbot: QtBot, studio: Studio, tmp_path: Path) -> None:
+    open_paths(qtbot, studio, make_folder(tmp_path / "meadow"))
+    panel, canvas = studio.window.classes_panel, studio.window.canvas
+
+    def enter() -> None:
+        at = QPointF(canvas.rect().center())
+        QApplication.sendEvent(canvas, QEnterEvent(at, at, at))
+
+    panel.view.setFocus()
+    enter()
+    assert canvas.hasFocus()
+    edit = panel.findChild(QLineEdit)
+    assert edit is not None
+    edit.setFocus()
+    QTest.keyClicks(edit, "half a na")
+    enter()
+    assert edit.hasFocus(), "a half typed name keeps the keyboard"
+
+
+def test_brush_and_overlay_are_remembered(qtbot: QtBot, studio: Studio, tmp_path: Path) -> None:
+    studio.tool_state.set_diameter(77)
+    studio.tool_state.set_opacity(0.9)
+    studio.window.close()
+    qtbot.waitUntil(lambda: not studio.window.isVisible(), timeout=10_000)
+    assert studio.settings.brush_diameter == 77
+    assert studio.settings.overlay_opacity == 0.9
+
+
+def test_old_messages_go_with_their_project_and_the_newest_is_in_front(
+    qtbot: QtBot, studio: Studio, tmp_path: Path
+) -> None:
+    bar = studio.window.message_bar
+    bar.show_message(PspnetError("first"))
+    bar.show_message(PspnetError("second"))
+    assert bar.text == "second"
+    open_paths(qtbot, studio, make_folder(tmp_path / "meadow"))
+    assert bar.text == ""

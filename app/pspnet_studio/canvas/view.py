@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import QEvent, QPointF, Qt, Signal
-from PySide6.QtGui import QFocusEvent, QHideEvent, QKeyEvent, QMouseEvent, QPainter, QWheelEvent
-from PySide6.QtWidgets import QWidget
+from PySide6.QtGui import QEnterEvent, QFocusEvent, QHideEvent, QKeyEvent, QMouseEvent, QPainter, QWheelEvent
+from PySide6.QtWidgets import QApplication, QLineEdit, QWidget
 
+from pspnet_core.classes import ClassSet
 from pspnet_core.types import Rect
 from pspnet_studio.canvas.image_view import ImageView
 from pspnet_studio.canvas.tools.base import NO_GUIDES, Pointer, Tool
@@ -59,6 +60,7 @@ class CanvasView(ImageView):
         self._hover: QPointF | None = None
         self._cursor_pixel: tuple[int, int] | None = None
         self._overlay_is_held_off = False
+        self._hidden_classes: dict[int, str] = {}
         self._wheel_rest = 0
         tool_state.changed.connect(self._on_tool_changed)
         tool_state.overlay_changed.connect(self._on_overlay_changed)
@@ -82,6 +84,11 @@ class CanvasView(ImageView):
         super().set_document(document)
         self.show_hint("" if document is None else self._tool.hint())
         self.update_cursor()
+
+    def set_classes(self, classes: ClassSet) -> None:
+        """Draw the overlay with these colours, without hidden classes; those cannot be painted with."""
+        super().set_classes(classes)
+        self._hidden_classes = {c.index: c.name for c in classes if not c.visible}
 
     def cancel_tool(self) -> bool:
         """Esc: abort what the tool is doing; False when there was nothing to abort."""
@@ -186,6 +193,15 @@ class CanvasView(ImageView):
         self._hold_overlay_off(False)
         self.stop_panning()
 
+    def _why_invisible(self) -> str:
+        """Why what is painted now would not be seen; empty when it would be."""
+        if not self._tool_state.overlay_visible and not self._overlay_is_held_off:
+            return tr("The classes are hidden: press O to show them, then paint.")
+        name = self._hidden_classes.get(self._tool_state.class_id if self._tool_state.class_id is not None else -1)
+        if name is not None and self._tool_state.tool != "eraser":
+            return tr("“{name}” is hidden: click its eye to show it, then paint.").format(name=name)
+        return ""
+
     # --- Qt
 
     def event(self, event: QEvent) -> bool:
@@ -204,6 +220,9 @@ class CanvasView(ImageView):
         takes_tool = event.button() in _TOOL_BUTTONS and not self.is_space_down and not self.is_panning
         if self._document is None or not takes_tool:
             super().mousePressEvent(event)
+            return
+        if hidden := self._why_invisible():
+            self.show_hint(hidden)
             return
         self._tool_button = event.button()
         self._tool.press(self._pointer(event))
@@ -268,6 +287,14 @@ class CanvasView(ImageView):
                 self._hold_overlay_off(False)
         else:
             super().keyReleaseEvent(event)
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        super().enterEvent(event)
+        # Space, V and the tools' keys are meant for the image from now on, unless a text is half typed.
+        focus = QApplication.focusWidget()
+        is_typing = isinstance(focus, QLineEdit) and bool(focus.text())
+        if self._document is not None and self.isActiveWindow() and not is_typing:
+            self.setFocus(Qt.FocusReason.MouseFocusReason)
 
     def leaveEvent(self, event: QEvent) -> None:
         super().leaveEvent(event)

@@ -61,6 +61,7 @@ class Session(QObject):
         self.document: Document | None = None
         self._order: list[str] = []
         self._wanted_key: str | None = None
+        self._unreadable_key: str | None = None
         self._loading: JobHandle | None = None
         self._histories = HistoryStore(runner)
         self._told_classes: ClassSet | None = None
@@ -161,8 +162,9 @@ class Session(QObject):
         """Open the next (+1) or previous (-1) image in the list's order."""
         if not self._order:
             return
-        if self._wanted_key in self._order:
-            index = self._order.index(self._wanted_key) + step
+        base = self._unreadable_key or self._wanted_key
+        if base in self._order:
+            index = self._order.index(base) + step
         else:
             index = 0
         if 0 <= index < len(self._order):
@@ -176,7 +178,7 @@ class Session(QObject):
             if self._loading is not None:  # another image was on its way: this one is still here
                 self._loading.cancel()
                 self._end_loading(lambda: None)
-            self._wanted_key = key
+            self._wanted_key, self._unreadable_key = key, None
             return
         self._read(project, key)
 
@@ -185,6 +187,7 @@ class Session(QObject):
     def _read(self, project: Project, key: str) -> None:
         previous = self._wanted_key
         self._wanted_key = key
+        self._unreadable_key = None
         self.document_leaving.emit()
         self.autosave.flush()
         item = project.item(key)
@@ -193,6 +196,7 @@ class Session(QObject):
 
         def on_error(error: PspnetError) -> None:
             self._wanted_key = self.document.item_key if self.document is not None else previous
+            self._unreadable_key = key  # the next step goes on from there, or it would end here again
             self.document_changed.emit()
             self.notice.emit(error)
 

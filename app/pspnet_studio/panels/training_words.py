@@ -82,6 +82,7 @@ def _before_after(outcome: Any) -> str:
         return str(outcome.reason)
     if outcome.old_mean_iou is None:
         return str(outcome.reason)  # says why nothing could be compared
-    return tr("mIoU on held-out areas: {before:.2f} before, {after:.2f} now.").format(
-        before=outcome.old_mean_iou, after=outcome.mean_iou
-    )
+    before, after = f"{outcome.old_mean_iou:.2f}", f"{outcome.mean_iou:.2f}"
+    if before == after:  # "better" with twice the same number would be a riddle
+        before, after = f"{outcome.old_mean_iou:.4f}", f"{outcome.mean_iou:.4f}"
+    return tr("mIoU on held-out areas: {before} before, {after} now.").format(before=before, after=after)

@@ -72,7 +72,12 @@ class MainWindow(QMainWindow):
     ) -> None:
         super().__init__()
         self._session, self._training, self._settings = session, training, settings
+        self._tool_state = tool_state
+        tool_state.set_diameter(settings.brush_diameter)
+        tool_state.set_opacity(settings.overlay_opacity)
         self._may_close = False
+        self._saved_state: QByteArray | None = None
+        self._waiting_text = ""
         self.setObjectName("mainWindow")
         self.setAcceptDrops(True)
         self.guard = TrainingGuard(training, self)
@@ -174,7 +179,7 @@ class MainWindow(QMainWindow):
             available = self.screen().availableSize()
             self.resize(min(1360, int(available.width() * 0.95)), min(860, int(available.height() * 0.92)))
         if not state.isEmpty():
-            self.restoreState(state)
+            self._saved_state = state  # docks that are hidden would lose their sizes
 
     def on_commit_data_request(self, manager: QSessionManager) -> None:
         """The desktop session ends: save, and ask about a running fine-tune if that is allowed."""
@@ -190,10 +195,14 @@ class MainWindow(QMainWindow):
     def _on_project_changed(self) -> None:
         project = self._session.project
         has_project = project is not None
+        self.message_bar.clear()
         self._stack.setCurrentWidget(self.canvas if has_project else self.welcome)
         for dock in self.docks:
             dock.setVisible(has_project)
         self._tool_bar.setVisible(has_project)
+        if has_project and self._saved_state is not None:
+            self.restoreState(self._saved_state)
+            self._saved_state = None
         if not has_project:
             self.welcome.set_recent([f for f in self._settings.recent_folders if Path(f).is_dir()])
             self.canvas.set_document(None)
@@ -218,13 +227,15 @@ class MainWindow(QMainWindow):
         self._settings.training_seconds = seconds
 
     def _on_waiting(self, text: str) -> None:
+        self._waiting_text = text
         if text:
             self.status_line.showMessage(text)
         else:
             self.status_line.clearMessage()
 
     def _on_hint(self, text: str) -> None:
-        self.status_line.showMessage(text, _HINT_MS)
+        if not self._waiting_text:  # that the window will close stays in sight
+            self.status_line.showMessage(text, _HINT_MS)
 
     def _update_title(self) -> None:
         project, key = self._session.project, self._session.current_key
@@ -256,6 +267,8 @@ class MainWindow(QMainWindow):
         self._settings.set_bytes("window_geometry", QByteArray(self.saveGeometry()))
         if self._session.project is not None:
             self._settings.set_bytes("window_state", QByteArray(self.saveState()))
+        self._settings.brush_diameter = self._tool_state.diameter
+        self._settings.overlay_opacity = self._tool_state.opacity
         self._session.runner.shutdown()
         event.accept()
 

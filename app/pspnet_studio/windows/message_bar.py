@@ -61,8 +61,9 @@ class MessageBar(QFrame):
             return
         if self._current is None:
             self._show(message)
-        elif isinstance(message, PspnetError) and not isinstance(self._current, PspnetError):
-            self._waiting.insert(0, self._current)
+        elif isinstance(message, PspnetError) or not isinstance(self._current, PspnetError):
+            self._waiting.insert(0, self._current)  # what was done last comes first
+            del self._waiting[_MAX_WAITING:]
             self._show(message)
         else:
             self._waiting.append(message)

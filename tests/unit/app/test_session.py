@@ -383,3 +383,17 @@ def test_a_mask_that_came_meanwhile_is_shown_unless_it_was_painted_over(
     session.rescan()
     qtbot.waitUntil(lambda: saved(session))
     assert count_on_disk(tmp_path / "data", "images/photo_0.png", 1) == 120 * 160 - 16
+
+
+def test_stepping_gets_past_an_unreadable_image(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "photos", count=4)
+    (folder / "photo_1.png").write_bytes(b"no image")
+    open_folder(qtbot, session, folder)
+    session.step(1)
+    qtbot.waitUntil(lambda: len(session.seen) == 1 and not session.is_loading)  # type: ignore[attr-defined]
+    session.step(1)
+    qtbot.waitUntil(lambda: session.document is not None and session.document.item_key == "photo_2.png")
+    session.step(-1)
+    qtbot.waitUntil(lambda: len(session.seen) == 2 and not session.is_loading)  # type: ignore[attr-defined]
+    session.step(-1)
+    qtbot.waitUntil(lambda: session.document is not None and session.document.item_key == "photo_0.png")
