@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 
-_SPOILED = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR")
+# The library path does nothing to this process, but the programs that we start would take other libraries.
+_SPOILED = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR", "LD_LIBRARY_PATH")
 
 _before = {name: os.environ.get(name) for name in _SPOILED}
 
