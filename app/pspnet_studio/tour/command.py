@@ -24,7 +24,7 @@ from pspnet_studio.tour.driver import Driver, Script, TourError, Wait, in_backgr
 from pspnet_studio.tour.heartbeat import Heartbeat
 from pspnet_studio.tour.script import TourScript, score
 
-_SAMPLE_IMAGES, _SAMPLE_SECONDS = 4, 60.0
+_SAMPLE_IMAGES, _SAMPLE_SECONDS = 4, 45.0
 _DATA_IMAGES, _DATA_SECONDS = 8, 300.0
 
 
