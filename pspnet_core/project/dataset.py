@@ -13,7 +13,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pspnet_core.classes import ClassDef, ClassSet
+from pspnet_core.class_sets import class_set
+from pspnet_core.classes import ClassSet
 from pspnet_core.errors import ClassMapError, DataError, ImageReadError
 from pspnet_core.imaging.class_maps import ids_of, read_class_map
 from pspnet_core.imaging.read import read_image, read_info
@@ -27,13 +28,6 @@ _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _Loader = Callable[[Item], tuple[RgbImage, ClassMap]]
-
-# Names in the order of the ids. Source: Everingham et al., "The Pascal VOC Challenge" (2010), table 1; 0 is background.
-_VOC_NAMES = (
-    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus"),
-    *("car", "cat", "chair", "cow", "diningtable", "dog", "horse"),
-    *("motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
-)
 
 # Where the archive of each year unpacks to. Source: torchvision.datasets.voc.
 _VOC_FOLDERS = {
@@ -147,7 +141,7 @@ def _open_voc(root: Path, folder: Path, year: str) -> Dataset:
         with _listing(folder):
             found = VOCSegmentation(root, year, split.value)
         items += _items(folder, split, found.images, found.masks)
-    classes = ClassSet(ClassDef(index, name, _voc_color(index)) for index, name in enumerate(_VOC_NAMES))
+    classes = class_set("voc")
     unknown = {}
     for item in items:
         assert item.found_mask is not None
@@ -174,12 +168,10 @@ def _open_cityscapes(root: Path) -> Dataset:
             items += _items(root, split, found.images, [masks[0] for masks in found.targets])
     items.sort(key=lambda item: natural_key(item.key))
     table = np.full(256, UNLABELLED, np.uint8)
-    classes = ClassSet()
     for c in Cityscapes.classes:
         if 0 <= c.train_id < UNLABELLED:
             table[c.id] = c.train_id
-            classes = classes.add(c.name, c.color, c.train_id)
-    return _dataset(root, classes, items, _loader(table))
+    return _dataset(root, class_set("cityscapes"), items, _loader(table))
 
 
 @contextmanager
@@ -241,12 +233,3 @@ def _loader(table: NDArray[np.uint8] | None) -> _Loader:
         return image, class_map if table is None else table[class_map]
 
     return load
-
-
-def _voc_color(index: int) -> tuple[int, int, int]:
-    """Colour of the Pascal VOC palette: the bits of the id, dealt to the channels from the highest bit down.
-
-    Source: VOCdevkit, VOCcode/VOClabelcolormap.m.
-    """
-    r, g, b = (sum(((index >> (3 * bit + channel)) & 1) << (7 - bit) for bit in range(3)) for channel in range(3))
-    return r, g, b

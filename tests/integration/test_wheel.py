@@ -30,6 +30,7 @@ def test_only_our_two_packages_are_in_it(wheel: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == {"pspnet_core", "pspnet_studio"}
     assert "pspnet_studio/resources/icons/brush.svg" in names
     assert "pspnet_studio/tour/command.py" in names
+    assert "pspnet_core/class_sets.json" in names
 
 
 def test_it_starts_away_from_the_checkout(wheel: Path, tmp_path: Path) -> None:
