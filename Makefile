@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PARITY := .venv-parity
+PARITY_STAMP := $(PARITY)/.installed
 XVFB := $(shell command -v xvfb-run 2>/dev/null)
 HAS_DISPLAY := $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin,$(shell uname -s)))
 
-.PHONY: run test lint bench setup clean
+.PHONY: run test lint bench parity setup clean
 
 setup: $(STAMP)
 
@@ -44,5 +46,18 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks
 
+parity: $(PARITY_STAMP)
+	$(PARITY)/bin/python -m pytest tests/parity -s -p no:cacheprovider
+
+# An environment of its own, which reads .venv's packages too: torch is not installed twice, and mmsegmentation, whose pins
+# are of 2023, never reaches .venv.
+$(PARITY_STAMP): $(STAMP)
+	test -x $(PARITY)/bin/python || $(BIN)/python -m venv $(PARITY)
+	for python in $(BIN) $(PARITY)/bin; do $$python/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; done \
+	  | { read -r source; read -r target; echo "$$source" > "$$target/beside.pth"; }
+	$(PARITY)/bin/pip install --quiet --disable-pip-version-check --no-deps \
+	  mmcv-lite==2.1.0 mmengine==0.10.7 mmsegmentation==1.2.2 addict ftfy prettytable regex rich termcolor wcwidth yapf
+	@touch $(PARITY_STAMP)
+
 clean:
-	rm -rf $(VENV) build dist tour-out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PARITY) build dist tour-out .mypy_cache .pytest_cache .ruff_cache .hypothesis

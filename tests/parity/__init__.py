@@ -1,0 +1,1 @@
+"""Comparison with mmsegmentation, in an environment of its own (`make parity`); not part of the default run."""
