@@ -1,7 +1,7 @@
 """mmsegmentation's own PSPNet, built from its packaged configurations without its compiled operations.
 
-mmcv's compiled operations have no wheels for current Pythons; PSPNet uses none of them, but ``import mmseg.models`` imports
-modules that do. They find stand-ins here, which raise as soon as one is made.
+mmcv's compiled operations have no wheels for current Pythons; PSPNet uses none of them, but ``import mmseg.models``
+imports modules that do. They find stand-ins here, which raise as soon as one is made.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Variant:
         depth: Of the ResNet: 18, 50 or 101.
         contract: Whether the first block of a dilated stage has the dilation of the stage before.
         align_corners: Of every interpolation; also chooses the packaged configuration (769 px or 512x1024 px).
-        backbone: mmsegmentation's class: ``ResNetV1c`` has three 3x3 convolutions first, ``ResNet`` one 7x7, ``ResNetV1d`` adds
-            average pooling in the shortcut.
+        backbone: mmsegmentation's class: ``ResNetV1c`` has three 3x3 convolutions first, ``ResNet`` one 7x7, and
+            ``ResNetV1d`` adds average pooling in the shortcut.
         stem_channels: After the three convolutions: 64 in mmsegmentation, 128 in hszhao/semseg, CSAIL and Encoding.
         aux_channels: Of the auxiliary head; None for mmsegmentation's own.
         style: ``pytorch``: stride on the 3x3 convolution; ``caffe``: on the first 1x1.
