@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pspnet_core.cli_output import Output
 from pspnet_core.errors import DataError
 
 if TYPE_CHECKING:
+    from pspnet_core.boundary import BoundaryScore
     from pspnet_core.metrics import ConfusionMatrix
     from pspnet_core.models.checkpoint import Checkpoint
     from pspnet_core.project.dataset import Dataset
@@ -42,28 +44,67 @@ def evaluate(options: argparse.Namespace) -> int:
     for c in checkpoint.classes:
         if names.get(c.index, c.name) != c.name:
             _log.warning("Class %d is %r in the checkpoint and %r in the data.", c.index, c.name, names[c.index])
-    matrix = _measure(checkpoint, data, items, options.device)
-    result = {
-        "event": "evaluated",
-        "split": options.split,
-        "images": len(items),
-        "mean_iou": round(matrix.mean_iou, 4),
-        "pixel_accuracy": round(matrix.pixel_accuracy, 4),
-        "iou": {names[i]: round(v, 4) for i, v in matrix.iou_by_id.items()},
-    }
-    output.event(result)
-    for name, value in result["iou"].items():
-        output.text(f"{value:7.4f}  {name}")
+    matrix, boundary = _measure(checkpoint, data, items, options.device)
+    output.event(
+        {"event": "evaluated", "split": options.split, "images": len(items)} | _results(matrix, boundary, names)
+    )
+    _show(output, matrix, boundary, names)
     output.text(f"{matrix.mean_iou:7.4f}  mean IoU of {len(items)} image(s), split {options.split}")
-    output.text(f"{matrix.pixel_accuracy:7.4f}  pixel accuracy")
+    for value, text in (
+        (matrix.mean_iou_absent_zero, "mean IoU with absent classes as 0"),
+        (matrix.frequency_weighted_iou, "frequency-weighted IoU"),
+        (matrix.pixel_accuracy, "pixel accuracy"),
+        (matrix.mean_class_accuracy, "mean class accuracy"),
+        (matrix.mean_dice, "mean Dice"),
+        (boundary.mean_f1, f"mean boundary F1 within {boundary.tolerance:.2%} of the diagonal"),
+    ):
+        output.text(f"{value:7.4f}  {text}")
     return 0
 
 
-def _measure(checkpoint: Checkpoint, data: Dataset, items: Sequence[Item], device: str) -> ConfusionMatrix:
+def _results(matrix: ConfusionMatrix, boundary: BoundaryScore, names: Mapping[int, str]) -> dict[str, Any]:
+    """Every score by its name; per class those that occur; None where there is nothing to measure."""
+    means = {
+        "mean_iou": matrix.mean_iou,
+        "mean_iou_absent_zero": matrix.mean_iou_absent_zero,
+        "frequency_weighted_iou": matrix.frequency_weighted_iou,
+        "pixel_accuracy": matrix.pixel_accuracy,
+        "mean_class_accuracy": matrix.mean_class_accuracy,
+        "mean_dice": matrix.mean_dice,
+        "mean_boundary_f1": boundary.mean_f1,
+    }
+    per_class = {
+        "iou": matrix.iou_by_id,
+        "class_accuracy": matrix.class_accuracy_by_id,
+        "dice": matrix.dice_by_id,
+        "boundary_f1": boundary.f1_by_id,
+    }
+    return {
+        **{key: None if math.isnan(value) else round(value, 4) for key, value in means.items()},
+        "boundary_tolerance": boundary.tolerance,
+        **{key: {names[i]: round(v, 4) for i, v in values.items()} for key, values in per_class.items()},
+    }
+
+
+def _show(output: Output, matrix: ConfusionMatrix, boundary: BoundaryScore, names: Mapping[int, str]) -> None:
+    """A table of the classes that occur: IoU, accuracy, Dice, boundary F1."""
+    accuracy, dice, edges = matrix.class_accuracy_by_id, matrix.dice_by_id, boundary.f1_by_id
+    output.text("    IoU  accuracy    Dice  boundary")
+    for i, iou in matrix.iou_by_id.items():
+        edge = f"{edges[i]:8.4f}" if i in edges else "       –"
+        output.text(f"{iou:7.4f}   {accuracy[i]:7.4f} {dice[i]:7.4f}  {edge}  {names[i]}")
+
+
+def _measure(
+    checkpoint: Checkpoint, data: Dataset, items: Sequence[Item], device: str
+) -> tuple[ConfusionMatrix, BoundaryScore]:
+    from pspnet_core.boundary import BoundaryScore
     from pspnet_core.training.data import LabelledCache, labelled_images
     from pspnet_core.training.evaluation import evaluate_images
 
-    evaluation = evaluate_images(checkpoint, labelled_images(data, items), LabelledCache(data.classes, 0), device)
+    boundary = BoundaryScore(data.classes.indices)
+    cache = LabelledCache(data.classes, 0)
+    evaluation = evaluate_images(checkpoint, labelled_images(data, items), cache, device, boundary=boundary)
     while True:
         try:
             next(evaluation)
@@ -71,4 +112,4 @@ def _measure(checkpoint: Checkpoint, data: Dataset, items: Sequence[Item], devic
             matrix: ConfusionMatrix = stop.value[0]
             if not matrix.num_pixels:
                 raise DataError("No pixel of these images is labelled.", remedy="Choose another --split.") from None
-            return matrix
+            return matrix, boundary

@@ -77,7 +77,8 @@ def _add_evaluate(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "evaluate",
         help="measure a checkpoint on labelled images",
-        description="Predict whole images of a split and report mean IoU and pixel accuracy over all their pixels.",
+        description="Predict whole images of a split and report IoU, accuracy and Dice over all their pixels, and the "
+        "F1 of the outlines.",
     )
     parser.add_argument("checkpoint", metavar="CKPT", type=Path)
     parser.add_argument("data", metavar="DATA", type=Path, help="as for train")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,13 @@ class ConfusionMatrix:
     """Counts of (true class, predicted class) over any number of images.
 
     Unlabelled target pixels (255) never count. A predicted id outside the class list counts as wrong for the true
-    class and belongs to none. Classes in neither truth nor prediction are excluded from means.
+    class and belongs to none.
+
+    Convention of all means: a class that is in neither truth nor prediction has the value NaN and is excluded; a class
+    that occurs in only one of them has 0 and counts. mmsegmentation and torchmetrics compute :attr:`mean_iou` like
+    this; hszhao/semseg counts absent classes as 0, which is :attr:`mean_iou_absent_zero`. :attr:`mean_class_accuracy`
+    is torchmetrics' macro accuracy; mmsegmentation's leaves out the classes that are predicted but not in the truth.
+    Everything is computed from the sums over all images, not as a mean over images.
 
     Args:
         class_ids: The class ids in channel order, or their number K for ids 0 to K - 1.
@@ -75,15 +81,14 @@ class ConfusionMatrix:
     @property
     def iou(self) -> NDArray[np.float64]:
         """(K,) float64 intersection over union per class, 0 to 1; NaN where a class is in neither array."""
-        hits, union = self._hits_and_union()
-        with np.errstate(invalid="ignore"):
-            iou: NDArray[np.float64] = hits / union  # 0 / 0 is NaN
+        with np.errstate(invalid="ignore"):  # 0 / 0 is NaN
+            iou: NDArray[np.float64] = self._hits / (self._num_true + self._num_predicted - self._hits)
         return iou
 
     @property
     def iou_by_id(self) -> dict[int, float]:
         """Class id -> IoU of the classes that occur in truth or prediction."""
-        return {i: float(v) for i, v in zip(self.class_ids, self.iou, strict=True) if not np.isnan(v)}
+        return self._by_id(self.iou)
 
     @property
     def mean_iou(self) -> float:
@@ -92,15 +97,80 @@ class ConfusionMatrix:
 
     def mean_iou_of(self, class_ids: Sequence[int]) -> float:
         """Mean IoU over those of ``class_ids`` that occur; NaN when none does."""
-        values = [v for i, v in self.iou_by_id.items() if i in set(class_ids)]
-        return float(np.mean(values)) if values else float("nan")
+        return _mean({i: v for i, v in self.iou_by_id.items() if i in set(class_ids)})
+
+    @property
+    def mean_iou_absent_zero(self) -> float:
+        """Sum of :attr:`iou` over all K classes divided by K, absent ones being 0; NaN before any labelled pixel."""
+        return float(np.nan_to_num(self.iou).mean()) if self.num_pixels else float("nan")
+
+    @property
+    def frequency_weighted_iou(self) -> float:
+        """Sum of :attr:`iou`, each class weighted by its share of the labelled pixels; NaN before any was seen."""
+        if not self.num_pixels:
+            return float("nan")
+        return float(np.nan_to_num(self.iou) @ self._num_true / self.num_pixels)
 
     @property
     def pixel_accuracy(self) -> float:
         """Share of labelled pixels with the right class, 0 to 1; NaN before any was seen."""
         return float(np.trace(self._counts) / self.num_pixels) if self.num_pixels else float("nan")
 
-    def _hits_and_union(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        square = self._counts[:, :-1].astype(np.float64)
-        hits = np.diagonal(square).copy()
-        return hits, self._counts.sum(axis=1) + square.sum(axis=0) - hits
+    @property
+    def class_accuracy(self) -> NDArray[np.float64]:
+        """(K,) float64 share of a class's true pixels that were found (recall), 0 to 1.
+
+        0 where a class is predicted but not in the truth, NaN where it is in neither.
+        """
+        accuracy: NDArray[np.float64] = np.where(self._num_predicted > 0, 0.0, np.nan)
+        np.divide(self._hits, self._num_true, out=accuracy, where=self._num_true > 0)
+        return accuracy
+
+    @property
+    def class_accuracy_by_id(self) -> dict[int, float]:
+        """Class id -> class accuracy of the classes that occur in truth or prediction."""
+        return self._by_id(self.class_accuracy)
+
+    @property
+    def mean_class_accuracy(self) -> float:
+        """Mean of :attr:`class_accuracy` over the classes that occur; NaN before any labelled pixel was seen."""
+        return _mean(self.class_accuracy_by_id)
+
+    @property
+    def dice(self) -> NDArray[np.float64]:
+        """(K,) float64 Dice coefficient per class (its F1), 0 to 1; NaN where a class is in neither array."""
+        with np.errstate(invalid="ignore"):
+            dice: NDArray[np.float64] = 2 * self._hits / (self._num_true + self._num_predicted)
+        return dice
+
+    @property
+    def dice_by_id(self) -> dict[int, float]:
+        """Class id -> Dice of the classes that occur in truth or prediction."""
+        return self._by_id(self.dice)
+
+    @property
+    def mean_dice(self) -> float:
+        """Mean of :attr:`dice` over the classes that occur; NaN before any labelled pixel was seen."""
+        return _mean(self.dice_by_id)
+
+    @property
+    def _hits(self) -> NDArray[np.float64]:
+        hits: NDArray[np.float64] = np.diagonal(self._counts).astype(np.float64)
+        return hits
+
+    @property
+    def _num_true(self) -> NDArray[np.float64]:
+        sums: NDArray[np.float64] = self._counts.sum(axis=1).astype(np.float64)
+        return sums
+
+    @property
+    def _num_predicted(self) -> NDArray[np.float64]:
+        sums: NDArray[np.float64] = self._counts[:, :-1].sum(axis=0).astype(np.float64)
+        return sums
+
+    def _by_id(self, values: NDArray[np.float64]) -> dict[int, float]:
+        return {i: float(v) for i, v in zip(self.class_ids, values, strict=True) if not np.isnan(v)}
+
+
+def _mean(values: Mapping[int, float]) -> float:
+    return float(np.mean(list(values.values()))) if values else float("nan")

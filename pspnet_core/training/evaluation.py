@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 
+from pspnet_core.boundary import BoundaryScore
 from pspnet_core.inference.predictor import Predicted, Predictor, WindowDone
 from pspnet_core.metrics import ConfusionMatrix
 from pspnet_core.models.checkpoint import Checkpoint
@@ -16,6 +17,7 @@ def evaluate_images(
     cache: LabelledCache,
     device: str = "auto",
     enough: Callable[[], bool] = lambda: False,
+    boundary: BoundaryScore | None = None,
 ) -> Generator[float, None, tuple[ConfusionMatrix, int]]:
     """Predict whole images and count all their labelled pixels in one confusion matrix.
 
@@ -25,6 +27,7 @@ def evaluate_images(
         cache: Loads them; its classes may be more than those of the checkpoint.
         device: Where to compute.
         enough: Asked after each image; True ends the evaluation early.
+        boundary: Gets every image too, where it is given.
 
     Yields:
         The share that is done, 0 to 1, at least after each window.
@@ -46,6 +49,8 @@ def evaluate_images(
                 yield (number + event.done / event.total) / len(items)
             elif isinstance(event, Predicted):
                 matrix.update(class_map, event.prediction.class_map)
+                if boundary is not None:
+                    boundary.update(class_map, event.prediction.class_map)
         if enough():
             return matrix, number + 1
     return matrix, len(items)

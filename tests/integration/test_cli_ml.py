@@ -80,8 +80,16 @@ def test_evaluate(data, checkpoint, capsys):
     assert (result["split"], result["images"]) == ("test", 2)
     assert 0 <= result["mean_iou"] <= 1
     assert set(result["iou"]) <= set(CLASSES.names)
+    assert set(result["class_accuracy"]) == set(result["dice"]) == set(result["iou"])
+    assert set(result["boundary_f1"]) <= set(CLASSES.names)
+    for name in ("mean_iou_absent_zero", "frequency_weighted_iou", "mean_class_accuracy", "mean_dice"):
+        assert 0 <= result[name] <= 1
+    assert result["mean_boundary_f1"] is None or 0 <= result["mean_boundary_f1"] <= 1
+    assert result["boundary_tolerance"] == 0.0075
     assert run("evaluate", checkpoint, data, "--split", "val") == 0
-    assert "mean IoU of 1 image(s), split val" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "mean IoU of 1 image(s), split val" in text
+    assert "boundary F1 within 0.75% of the diagonal" in text
 
 
 def test_threads_do_not_depend_on_the_load(data, checkpoint, monkeypatch):
