@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from pspnet_core.devices import is_out_of_memory, numerics_for, out_of_memory, resolve_device
 from pspnet_core.inference.upsample import BandedUpsampler
@@ -98,22 +99,30 @@ class Predictor:
         stride = self._model.logit_stride
         rows = window_rects(width, height, self._window_px, self._window_px - OVERLAP_PX, _GRID_PX)
         total, done = sum(len(row) for row in rows), 0
-        upsampler = BandedUpsampler(self.checkpoint.classes.indices, height, width, stride)
-        open_rows = _OpenRows(-(-width // stride))
+        upsampler = BandedUpsampler(self.checkpoint.classes.indices, height, width, self._model)
+        open_rows = _OpenRows(self._model.num_logits(width))
         for number, row in enumerate(rows):
             for rect in row:
-                open_rows.add(self._logits(_read(image, rect)), rect.y // stride, rect.x // stride)
+                seen = self._extended(rect, width, height)
+                open_rows.add(self._logits(_read(image, seen)), rect.y // stride, rect.x // stride)
                 done += 1
                 yield WindowDone(done, total)
-            end = rows[number + 1][0].y // stride if number + 1 < len(rows) else -(-height // stride)
+            end = rows[number + 1][0].y // stride if number + 1 < len(rows) else self._model.num_logits(height)
             for _ in upsampler.add(open_rows.take(end)):
                 yield WindowDone(done, total)
         yield Predicted(upsampler.prediction())
+
+    def _extended(self, rect: Rect, width: int, height: int) -> Rect:
+        """A window one pixel longer, where there is one, if logits stand on pixels instead of between them."""
+        more = int(self._model.config.align_corners)
+        return Rect(rect.x, rect.y, min(rect.w + more, width - rect.x), min(rect.h + more, height - rect.y))
 
     # The generators must not yield inside these contexts: both are states of the thread.
     @torch.inference_mode()
     def _logits(self, image: RgbImage) -> Tensor:
         x = self.checkpoint.preprocessing(image).to(self.numerics.device)
+        height, width = image.shape[:2]
+        x = F.pad(x, (0, self._model.padding(width), 0, self._model.padding(height)))  # with the mean colour
         x = x.contiguous(memory_format=self.numerics.memory_format)
         with self.numerics.autocast():
             return self._model.logits(x)[0].float()  # (K, h, w)

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
+from pspnet_core.models.pspnet import PSPNet
 from pspnet_core.types import Prediction
 
 _BAND_FLOATS = 4_000_000
@@ -21,18 +21,19 @@ _BAND_FLOATS = 4_000_000
 class BandedUpsampler:
     """Takes rows of logits from top to bottom and fills a prediction.
 
-    Bilinear with ``align_corners=False``; the result does not depend on how the rows were cut.
+    The result does not depend on how the rows were cut.
 
     Args:
         class_ids: Class id of each channel.
         height: Of the image.
         width: Of the image.
-        stride: Image pixels per logit.
+        model: Says how far apart logits lie, and interpolates them.
     """
 
-    def __init__(self, class_ids: tuple[int, ...], height: int, width: int, stride: int) -> None:
+    def __init__(self, class_ids: tuple[int, ...], height: int, width: int, model: PSPNet) -> None:
         self._ids = np.array(class_ids, np.uint8)
-        self._stride = stride
+        self._model = model
+        self._stride = model.logit_stride
         self._class_map: NDArray[np.uint8] = np.empty((height, width), np.uint8)
         self._confidence: NDArray[np.uint8] = np.empty((height, width), np.uint8)
         self._rows: Tensor | None = None  # (K, n, w): logits from row `_first` on
@@ -44,7 +45,7 @@ class BandedUpsampler:
         self._rows = logits if self._rows is None else torch.cat([self._rows, logits], dim=1)
         height, width = self._class_map.shape
         available = self._first + self._rows.shape[1]
-        is_last = available * self._stride >= height
+        is_last = available >= self._model.num_logits(height)
         end = height if is_last else (available - 1) * self._stride
         rows_per_band = max(1, _BAND_FLOATS // (len(self._ids) * width * self._stride)) * self._stride
         while self._done_px < end:
@@ -67,7 +68,7 @@ class BandedUpsampler:
         first = max(start // stride - 1, self._first)
         last = -(-stop // stride) + 1
         part = self._rows[None, :, first - self._first : last - self._first].float()
-        full = F.interpolate(part, scale_factor=float(stride), mode="bilinear", align_corners=False)[0]
+        full = self._model.upsample_grid(part)[0]
         offset = first * stride
         full = full[:, start - offset : stop - offset, : self._class_map.shape[1]]  # (K, rows, W)
         highest, channel = full.max(dim=0)

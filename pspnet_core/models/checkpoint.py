@@ -23,10 +23,11 @@ from torch import Tensor
 from pspnet_core.atomic import write_bytes
 from pspnet_core.classes import ClassSet
 from pspnet_core.errors import CheckpointError, ClassSetError
-from pspnet_core.models.pspnet import PSPNet, PSPNetConfig
+from pspnet_core.models.config import AuxHead, PSPNetConfig
+from pspnet_core.models.pspnet import PSPNet, make_model
 from pspnet_core.types import RgbImage
 
-FORMAT = 1
+FORMAT = 2
 _KEY = "pspnet_studio"
 
 
@@ -122,17 +123,28 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def _build(data: dict[str, Any], tensors: dict[str, Tensor]) -> Checkpoint:
+    if data["format"] == 1:
+        data, tensors = _from_format_1(data, tensors)
     if data["format"] != FORMAT:
         raise ValueError(f"format {data['format']} is not known, expected {FORMAT}")
     steps = data["preprocessing"]
     if (steps["order"], steps["range"]) != ("RGB", 255):
         raise ValueError(f"preprocessing {steps} is not known")
-    model = PSPNet(PSPNetConfig.from_json(data["config"]))
+    model = make_model(PSPNetConfig.from_json(data["config"]))
     model.load_state_dict(tensors, strict=True)
     model.eval().requires_grad_(False)
     preprocessing = Preprocessing(_triple(steps["mean"]), _triple(steps["std"]))
     classes = ClassSet.from_json(data["classes"])
     return Checkpoint(model, classes, preprocessing, dict(data["metrics"]), dict(data["origin"]))
+
+
+def _from_format_1(data: dict[str, Any], tensors: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Format 1 knew only EfficientNet-Lite0 with one auxiliary head."""
+    config = dict(data["config"])
+    head = AuxHead(3, config.pop("aux_channels"), 0.4)
+    values = PSPNetConfig(**{**config, "bins": tuple(config["bins"]), "aux": (head,)}).to_json()
+    renamed = {name.replace("aux_head.", "aux_heads.0."): tensor for name, tensor in tensors.items()}
+    return {**data, "format": FORMAT, "config": values}, renamed
 
 
 def _triple(values: Sequence[float]) -> tuple[float, float, float]:

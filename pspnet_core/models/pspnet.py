@@ -1,92 +1,24 @@
-"""PSPNet: pyramid pooling over a backbone, fused by concatenation, with a fine skip and an auxiliary head.
+"""PSPNet: pyramid pooling over a dilated backbone, fused by concatenation, with auxiliary heads.
 
-Source: Zhao et al., "Pyramid Scene Parsing Network" (CVPR 2017). The preset ``studio_fast`` differs from the paper in
-its backbone (EfficientNet-Lite0 at output stride 16), in GroupNorm instead of BatchNorm in the heads (batches of few
-crops), and in the skip from stride 4, without which small objects were not found.
+Source: Zhao et al., "Pyramid Scene Parsing Network" (CVPR 2017). docs/PAPER.md leads from its ideas to this code.
 
 Legend: N batch, C channels, K classes, H, W input size, h, w feature size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pspnet_core.models.backbones.efficientnet_lite import EfficientNetLite, Features, load_imagenet
-
-_GROUP_CHANNELS = 8  # channels per group of GroupNorm
-
-
-@dataclass(frozen=True, slots=True)
-class PSPNetConfig:
-    """Everything that determines the shape of the network.
-
-    Attributes:
-        num_classes: K, 1 to 255.
-        backbone: Name of the backbone.
-        output_stride: Input size over the size of the backbone's last features, 16 or 32.
-        bins: Sides of the pooled grids.
-        bin_channels: Channels of each pooled branch; a multiple of 8, as all channel counts of heads.
-        head_channels: Channels after fusion.
-        skip_channels: Channels of the stride-4 skip.
-        refine_channels: Channels at stride 4 before the classifier.
-        aux_channels: Channels of the auxiliary head.
-        dropout: Share of channels dropped before the classifiers, 0 to 1.
-    """
-
-    num_classes: int
-    backbone: str = "efficientnet_lite0"
-    output_stride: int = 16
-    bins: tuple[int, ...] = (1, 2, 3, 6)
-    bin_channels: int = 64
-    head_channels: int = 128
-    skip_channels: int = 32
-    refine_channels: int = 64
-    aux_channels: int = 64
-    dropout: float = 0.1
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.num_classes <= 255:
-            raise ValueError(f"number of classes must be 1 to 255, found {self.num_classes}")
-        for name in ("bin_channels", "head_channels", "skip_channels", "refine_channels", "aux_channels"):
-            value = getattr(self, name)
-            if value < _GROUP_CHANNELS or value % _GROUP_CHANNELS:
-                raise ValueError(f"{name} must be a multiple of {_GROUP_CHANNELS}, found {value}")
-        if not self.bins or min(self.bins) < 1:
-            raise ValueError(f"bins must be positive, found {self.bins}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), found {self.dropout}")
-
-    @classmethod
-    def studio_fast(cls, num_classes: int) -> PSPNetConfig:
-        """The default network: learns in minutes on a CPU."""
-        return cls(num_classes)
-
-    def to_json(self) -> dict[str, Any]:
-        """A plain dictionary."""
-        return asdict(self) | {"bins": list(self.bins)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> PSPNetConfig:
-        """Inverse of :meth:`to_json`. Raises: TypeError or ValueError when ``data`` is something else."""
-        return cls(**{**data, "bins": tuple(data["bins"])})
-
-
-class ConvNormReLU(nn.Sequential):
-    """Convolution without bias, GroupNorm (or none), ReLU."""
-
-    def __init__(self, in_channels: int, channels: int, kernel_size: int = 1, norm: bool = True) -> None:
-        layers: list[nn.Module] = [
-            nn.Conv2d(in_channels, channels, kernel_size, padding=kernel_size // 2, bias=not norm)
-        ]
-        if norm:
-            layers.append(nn.GroupNorm(channels // _GROUP_CHANNELS, channels))
-        super().__init__(*layers, nn.ReLU(inplace=True))
+from pspnet_core.models.backbones import Backbone, Features, make_backbone
+from pspnet_core.models.backbones.efficientnet_lite import EfficientNetLite, load_imagenet
+from pspnet_core.models.config import AuxHead, Norm, PSPNetConfig
+from pspnet_core.models.decoder import Deconvolution, bilinear
+from pspnet_core.models.layers import ConvNormReLU, Freezable, make_dropout
+from pspnet_core.models.pooling import pool_by_matrices
 
 
 class PyramidPooling(nn.Module):
@@ -96,97 +28,223 @@ class PyramidPooling(nn.Module):
         in_channels: C of the features.
         channels: Channels of each pooled branch.
         bins: Sides of the grids.
+        norm: Of the branches; ``group`` leaves it out where the grid is one cell, which has no extent to normalise
+            over.
+        align_corners: Of the interpolation.
+        momentum: Of batch norms.
     """
 
-    def __init__(self, in_channels: int, channels: int, bins: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        bins: tuple[int, ...],
+        norm: Norm = "group",
+        align_corners: bool = False,
+        momentum: float = 0.1,
+    ) -> None:
         super().__init__()
         self.bins = bins
-        # One cell has no spatial extent to normalise over: a GroupNorm there would erase the image's mean features.
-        self.branches = nn.ModuleList(ConvNormReLU(in_channels, channels, norm=b > 1) for b in bins)
+        self.align_corners = align_corners
+        self.branches = nn.ModuleList(
+            ConvNormReLU(in_channels, channels, 1, None if norm == "group" and side == 1 else norm, momentum)
+            for side in bins
+        )
         self.out_channels = in_channels + channels * len(bins)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, C + channels x number of bins, h, w)."""
+        # Exporters trace adaptive pooling with the sizes of the example: right there, silently wrong at every other.
+        is_exported = torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
+        pool = pool_by_matrices if is_exported else F.adaptive_avg_pool2d
         pooled = [x]
         for side, branch in zip(self.bins, self.branches, strict=True):
-            y = branch(F.adaptive_avg_pool2d(x, side))  # (N, channels, side, side)
-            pooled.append(F.interpolate(y, size=x.shape[-2:], mode="bilinear", align_corners=False))
+            y = branch(pool(x, side))  # (N, channels, side, side)
+            size = x.shape[-2], x.shape[-1]
+            pooled.append(F.interpolate(y, size=size, mode="bilinear", align_corners=self.align_corners))
         return torch.cat(pooled, dim=1)
 
 
-class PSPNet(nn.Module):
+class PSPNet(Freezable):
     """The network. Input: (N, 3, H, W) float, RGB, normalised as its checkpoint says; any H and W.
 
     Args:
         config: Its shape. Weights are random; see :meth:`load_imagenet_backbone`.
     """
 
-    logit_stride = 4
-
     def __init__(self, config: PSPNetConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = EfficientNetLite(config.backbone, config.output_stride)
-        self.ppm = PyramidPooling(self.backbone.high_channels, config.bin_channels, config.bins)
-        self.fuse = ConvNormReLU(self.ppm.out_channels, config.head_channels, 3)
+        self.backbone: Backbone = make_backbone(config)
+        in_channels = self.backbone.channels[-1]
+        if config.context == "pyramid":
+            self.ppm = PyramidPooling(
+                in_channels,
+                config.bin_channels,
+                config.bins,
+                config.head_norm,
+                config.align_corners,
+                config.bn_momentum,
+            )
+            in_channels = self.ppm.out_channels
+        self.fuse = ConvNormReLU(in_channels, config.head_channels, 3, config.head_norm, config.bn_momentum)
+        if config.skip_channels:
+            self._add_skip(config)
+        channels = config.refine_channels if config.skip_channels else config.head_channels
+        dropout = make_dropout(config.dropout_kind, config.dropout)
+        self.classifier = nn.Sequential(dropout, nn.Conv2d(channels, config.num_classes, 1))
+        self.aux_heads = nn.ModuleList(self._make_aux(head) for head in config.aux)
+        if config.decoder == "deconv":
+            self.upsampler = Deconvolution(config.num_classes, config.logit_stride)
+
+    def _add_skip(self, config: PSPNetConfig) -> None:
+        norm, momentum = config.head_norm, config.bn_momentum
         self.reduce = nn.Conv2d(config.head_channels, config.refine_channels, 1)
-        self.skip = ConvNormReLU(self.backbone.low_channels, config.skip_channels)
+        self.skip = ConvNormReLU(self.backbone.channels[0], config.skip_channels, 1, norm, momentum)
         joined = config.refine_channels + config.skip_channels
         self.refine = nn.Sequential(
             nn.Conv2d(joined, joined, 3, padding=1, groups=joined, bias=False),
-            ConvNormReLU(joined, config.refine_channels),
+            ConvNormReLU(joined, config.refine_channels, 1, norm, momentum),
         )
-        self.classifier = nn.Sequential(
-            nn.Dropout2d(config.dropout), nn.Conv2d(config.refine_channels, config.num_classes, 1)
+
+    def _make_aux(self, head: AuxHead) -> nn.Module:
+        config = self.config
+        channels = self.backbone.channels[head.stage - 1]
+        return nn.Sequential(
+            ConvNormReLU(channels, head.channels, 3, config.head_norm, config.bn_momentum),
+            make_dropout(config.dropout_kind, config.dropout),
+            nn.Conv2d(head.channels, config.num_classes, 1),
         )
-        self.aux_head = nn.Sequential(
-            ConvNormReLU(self.backbone.middle_channels, config.aux_channels, 3),
-            nn.Dropout2d(config.dropout),
-            nn.Conv2d(config.aux_channels, config.num_classes, 1),
-        )
+
+    @property
+    def logit_stride(self) -> int:
+        """Input size over the size of :meth:`logits`."""
+        return self.config.logit_stride
 
     def load_imagenet_backbone(self) -> None:
         """Start the backbone from ImageNet. Raises: CheckpointError."""
-        load_imagenet(self.backbone)
+        if isinstance(self.backbone, EfficientNetLite):
+            load_imagenet(self.backbone)
+        else:
+            from pspnet_core.models import weights
+
+            weights.load_imagenet(self.backbone, self.config.backbone)
 
     def head_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters of everything but the backbone."""
         return (p for name, p in self.named_parameters() if not name.startswith("backbone."))
 
-    def logits(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, K, ceil(H / 4), ceil(W / 4)) logits at :attr:`logit_stride`."""
-        return self._crop(self._main(self._features(x)), x, self.logit_stride)
+    def class_parameters(self) -> frozenset[str]:
+        """Names of the parameters whose first axis is the classes: classifiers, and the learned upsampling."""
+        heads = ["classifier.1", *(f"aux_heads.{number}.2" for number in range(len(self.aux_heads)))]
+        names = [f"{head}.{part}" for head in heads for part in ("weight", "bias")]
+        return frozenset([*names, "upsampler.weight"] if self.config.decoder == "deconv" else names)
 
-    def logits_and_aux(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """:meth:`logits`, and the auxiliary head's (N, K, ceil(H / 16), ceil(W / 16))."""
-        features = self._features(x)
-        main = self._crop(self._main(features), x, self.logit_stride)
-        return main, self._crop(self.aux_head(features.middle), x, 16)
+    def freeze(self, num_stages: int) -> None:
+        """Give the backbone's stem and first ``num_stages`` stages, 0 to 4, no gradient; 0 = nothing is frozen.
+
+        Their batch norms keep their statistics through any later ``train()``. Raises: ValueError.
+        """
+        self.backbone.freeze(num_stages)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """``out``: (N, K, H, W) logits at input size; in training mode also ``aux`` of the same shape."""
+        """Logits at input size.
+
+        Returns:
+            ``out``: (N, K, H, W). In training mode also one of the same shape per auxiliary head, in the order of
+            ``config.aux``: ``aux``, ``aux2``, ``aux3``...
+        """
+        size = x.shape[-2], x.shape[-1]
         if not self.training:
-            return {"out": self._upsample(self.logits(x), x, self.logit_stride)}
+            return {"out": self.upsample(self.logits(x), size)}
         main, aux = self.logits_and_aux(x)
-        return {"out": self._upsample(main, x, self.logit_stride), "aux": self._upsample(aux, x, 16)}
+        result = {"out": self.upsample(main, size)}
+        for number, (logits, head) in enumerate(zip(aux, self.config.aux, strict=True), 1):
+            name = "aux" if number == 1 else f"aux{number}"
+            result[name] = self._resize(logits, size, self.backbone.strides[head.stage - 1])
+        return result
+
+    def logits(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, K, ceil(H / s), ceil(W / s)) logits, s = :attr:`logit_stride`."""
+        return self._crop(self._main(self._features(x)), x, self.logit_stride)
+
+    def logits_and_aux(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """:meth:`logits`, and the same of each auxiliary head at the stride of its stage."""
+        features = self._features(x)
+        aux = [
+            self._crop(module(features[head.stage - 1]), x, self.backbone.strides[head.stage - 1])
+            for module, head in zip(self.aux_heads, self.config.aux, strict=True)
+        ]
+        return self._crop(self._main(features), x, self.logit_stride), aux
+
+    def upsample(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
+        """(N, K, h, w) from :meth:`logits` of an input of ``size`` (H, W) -> (N, K, H, W)."""
+        if self.config.decoder == "deconv":
+            return self.upsample_grid(logits)[..., : size[0], : size[1]]
+        return self._resize(logits, size, self.logit_stride)
+
+    def upsample_grid(self, logits: Tensor) -> Tensor:
+        """Logits that lie on the grid of :meth:`num_logits` -> input pixels.
+
+        Returns:
+            (N, K, s h, s w), or with ``align_corners`` (N, K, s (h - 1) + 1, s (w - 1) + 1).
+        """
+        if self.config.decoder == "deconv":
+            out: Tensor = self.upsampler(logits)
+            return out
+        s, (height, width) = self.logit_stride, logits.shape[-2:]
+        if self.config.align_corners:
+            return bilinear(logits, (s * (height - 1) + 1, s * (width - 1) + 1), True)
+        return bilinear(logits, (s * height, s * width), False)
+
+    def num_logits(self, length: int) -> int:
+        """How many logits cover ``length`` pixels when they lie exactly :attr:`logit_stride` pixels apart."""
+        s = self.logit_stride
+        return -(-(length - 1) // s) + 1 if self.config.align_corners else -(-length // s)
+
+    def padding(self, length: int) -> int:
+        """Pixels to append to ``length`` so that the logits lie exactly :attr:`logit_stride` pixels apart."""
+        if self.backbone.input_multiple > 1:
+            return 0  # the network pads by itself
+        multiple = max(self.config.output_stride, self.logit_stride)
+        return (1 - length) % multiple if self.config.align_corners else -length % multiple
 
     def _features(self, x: Tensor) -> Features:
         # Zeros (the mean colour) to the right and below: constant paddings inside then fit every size.
         multiple = self.backbone.input_multiple
-        features: Features = self.backbone(F.pad(x, (0, -x.shape[-1] % multiple, 0, -x.shape[-2] % multiple)))
+        if multiple > 1:
+            x = F.pad(x, (0, -x.shape[-1] % multiple, 0, -x.shape[-2] % multiple))
+        features: Features = self.backbone(x)
         return features
 
     def _main(self, features: Features) -> Tensor:
-        y = self.reduce(self.fuse(self.ppm(features.high)))
-        y = F.interpolate(y, size=features.low.shape[-2:], mode="bilinear", align_corners=False)
-        out: Tensor = self.classifier(self.refine(torch.cat([y, self.skip(features.low)], dim=1)))
+        y = features.stage4
+        if self.config.context == "pyramid":
+            y = self.ppm(y)
+        y = self.fuse(y)
+        if self.config.skip_channels:
+            low = features.stage1
+            y = F.interpolate(
+                self.reduce(y), size=low.shape[-2:], mode="bilinear", align_corners=self.config.align_corners
+            )
+            y = self.refine(torch.cat([y, self.skip(low)], dim=1))
+        out: Tensor = self.classifier(y)
         return out
 
-    @staticmethod
-    def _crop(logits: Tensor, x: Tensor, stride: int) -> Tensor:
+    def _crop(self, logits: Tensor, x: Tensor, stride: int) -> Tensor:
+        if self.backbone.input_multiple == 1:
+            return logits
         return logits[..., : -(-x.shape[-2] // stride), : -(-x.shape[-1] // stride)]
 
-    @staticmethod
-    def _upsample(logits: Tensor, x: Tensor, stride: int) -> Tensor:
-        full = F.interpolate(logits, scale_factor=float(stride), mode="bilinear", align_corners=False)
-        return full[..., : x.shape[-2], : x.shape[-1]]
+    def _resize(self, logits: Tensor, size: tuple[int, int], stride: int) -> Tensor:
+        if self.backbone.input_multiple == 1:  # as all publishers do: from ceil(H / s) to H, whatever that ratio is
+            return bilinear(logits, size, self.config.align_corners)
+        height, width = logits.shape[-2:]
+        return bilinear(logits, (stride * height, stride * width), False)[..., : size[0], : size[1]]
+
+
+def make_model(config: PSPNetConfig) -> PSPNet:
+    """The network of ``config``: a :class:`PSPNet`, or an FCN where there is no context."""
+    from pspnet_core.models.fcn import FCN
+
+    return FCN(config) if config.context == "none" else PSPNet(config)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pspnet_core.classes import ClassSet
 from pspnet_core.models.checkpoint import Checkpoint
-from pspnet_core.models.pspnet import PSPNetConfig
+from pspnet_core.models.config import PSPNetConfig
 from pspnet_core.training.data import CACHE_BYTES, LabelledImage
 
 
@@ -21,13 +21,12 @@ class Recipe:
         crop_px: Side of a crop, a multiple of 32; smaller where all images are.
         scale_octaves: Crops are scaled by 2^u, u uniform in plus or minus this.
         rotation_deg: Crops are rotated by up to plus or minus this.
-        frozen_stages: Stages of the backbone that stay as they are.
+        frozen_stages: Of the backbone's four stages, how many stay as they are (with the stem) when it is pretrained.
         backbone_lr: Peak learning rate of the backbone.
         head_lr: Peak learning rate of everything else.
         weight_decay: Of weights; biases and norms have none.
         warmup_steps: Steps of linear warm-up.
         poly_power: The learning rate falls as (1 - progress)^power.
-        aux_weight: Of the auxiliary loss.
         balance_power: Classes weigh in the loss by (share of the labelled pixels)^-this; 0 = every pixel the same.
         clip_norm: Largest norm of a step's gradient.
         ema_share: Window of the moving average of the weights, as a share of the steps so far.
@@ -37,13 +36,12 @@ class Recipe:
     crop_px: int = 256
     scale_octaves: float = 1.0
     rotation_deg: float = 10.0
-    frozen_stages: int = 2
+    frozen_stages: int = 1
     backbone_lr: float = 2e-4
     head_lr: float = 2e-3
     weight_decay: float = 1e-2
     warmup_steps: int = 20
     poly_power: float = 0.9
-    aux_weight: float = 0.4
     balance_power: float = 0.5
     clip_norm: float = 5.0
     ema_share: float = 0.05

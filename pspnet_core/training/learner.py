@@ -14,7 +14,7 @@ from torch import Tensor
 from pspnet_core.devices import Numerics
 from pspnet_core.errors import TrainingError
 from pspnet_core.models.checkpoint import Checkpoint, Preprocessing
-from pspnet_core.models.pspnet import PSPNet
+from pspnet_core.models.pspnet import PSPNet, make_model
 from pspnet_core.training.config import Recipe, TrainConfig
 from pspnet_core.training.losses import class_weights, summed_cross_entropy, total_weight
 from pspnet_core.training.optimizer import AdamW, ParameterGroup
@@ -39,7 +39,7 @@ class Learner:
         self._preprocessing = Preprocessing()
         model = _initial_model(config)
         self._averaged = copy.deepcopy(model).eval().requires_grad_(False).to(numerics.device)
-        model.backbone.freeze(self._recipe.frozen_stages)
+        _freeze(model, config)
         self._model = model.train().to(numerics.device)
         self._model.to(memory_format=numerics.memory_format)
         self._optimizer = AdamW(_groups(self._model, self._recipe))
@@ -95,11 +95,13 @@ class Learner:
         target = target.to(device)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), self._numerics.autocast():
             torch.manual_seed(self._config.seed * 1_000_003 + self.num_steps)  # dropout
-            logits, aux = self._model.logits_and_aux(x)
+            outputs = list(self._model(x).values())  # at input size: of the network, then of its auxiliary heads
         weights = self._weights.to(device)
-        main = summed_cross_entropy(logits, target, weights) / total
-        extra = summed_cross_entropy(aux, target, weights) / total
-        return main.detach(), main + self._recipe.aux_weight * extra
+        main, *aux = (summed_cross_entropy(logits, target, weights) / total for logits in outputs)
+        loss = main
+        for head, extra in zip(self._model.config.aux, aux, strict=True):
+            loss = loss + head.weight * extra
+        return main.detach(), loss
 
     def _update(self, loss: float, lr_factor: float) -> None:
         parameters = [p for p in self._model.parameters() if p.grad is not None]
@@ -121,17 +123,28 @@ class Learner:
         for averaged, parameter in zip(self._averaged.parameters(), self._model.parameters(), strict=True):
             if parameter.requires_grad:
                 averaged.lerp_(parameter, share)
+        for mine, buffer in zip(self._averaged.buffers(), self._model.buffers(), strict=True):
+            mine.copy_(buffer)  # statistics of batch norms, where they learn
 
 
 def _initial_model(config: TrainConfig) -> PSPNet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        model = PSPNet(config.network)
+        model = make_model(config.network)
     if isinstance(config.init, Checkpoint):
         _take_over(model, config)
     elif config.init == "imagenet":
         model.load_imagenet_backbone()
     return model
+
+
+def _freeze(model: PSPNet, config: TrainConfig) -> None:
+    """Keep what is pretrained and what a few small batches would spoil: early stages, statistics of batch norms."""
+    model.freeze(config.recipe.frozen_stages if config.init != "none" else 0)
+    if isinstance(config.init, Checkpoint):
+        model.freeze_batchnorm()
+    elif config.init == "imagenet":
+        model.backbone.freeze_batchnorm()
 
 
 @torch.no_grad()
@@ -145,7 +158,7 @@ def _take_over(model: PSPNet, config: TrainConfig) -> None:
         for new_row, c in enumerate(config.classes)
         if names.get(c.index, (0, None))[1] == c.name
     ]
-    per_class = {f"{name}.{part}" for name in ("classifier.1", "aux_head.2") for part in ("weight", "bias")}
+    per_class = model.class_parameters()
     for name, value in target.items():
         if name not in old or (name not in per_class and old[name].shape != value.shape):
             raise TrainingError(

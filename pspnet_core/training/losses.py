@@ -1,6 +1,6 @@
 """Losses over labelled pixels only.
 
-Legend: N batch, K classes, H, W crop size, h, w logit size.
+Legend: N batch, K classes, H, W crop size.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ def summed_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None 
     count by what is labelled in them. Without any labelled pixel it is 0 with zero gradient, not NaN.
 
     Args:
-        logits: (N, K, h, w) at a lower resolution; upsampled bilinearly here.
+        logits: (N, K, H, W).
         target: (N, H, W) int64 channels, 255 = unlabelled.
         weights: (K,) float32 of the classes; all 1 when not given.
     """
-    full = F.interpolate(logits.float(), size=target.shape[-2:], mode="bilinear", align_corners=False)
-    return F.cross_entropy(full, target, weights, ignore_index=UNLABELLED, reduction="sum")
+    return F.cross_entropy(logits.float(), target, weights, ignore_index=UNLABELLED, reduction="sum")
 
 
 def total_weight(target: Tensor, weights: Tensor) -> float:

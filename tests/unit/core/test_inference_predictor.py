@@ -1,5 +1,7 @@
 """Windows, banded upsampling and whole-image prediction."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,6 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 import skimage.data  # noqa: E402
-from torch.nn import functional as F  # noqa: E402
 
 from pspnet_core.classes import ClassSet  # noqa: E402
 from pspnet_core.errors import DeviceError  # noqa: E402
@@ -16,7 +17,7 @@ from pspnet_core.inference import Predicted, Predictor, WindowDone  # noqa: E402
 from pspnet_core.inference import upsample as upsample_module  # noqa: E402
 from pspnet_core.inference.upsample import BandedUpsampler  # noqa: E402
 from pspnet_core.inference.windows import window_rects, window_weights  # noqa: E402
-from pspnet_core.models import PSPNet, PSPNetConfig  # noqa: E402
+from pspnet_core.models import PSPNet, PSPNetConfig, make_model  # noqa: E402
 from pspnet_core.models.checkpoint import Checkpoint  # noqa: E402
 
 CLASSES = ClassSet().add("a", index=7).add("b", index=0).add("c", index=31)
@@ -28,6 +29,20 @@ def checkpoint():
     model = PSPNet(PSPNetConfig.studio_fast(3))
     model.load_imagenet_backbone()
     return Checkpoint(model.eval(), CLASSES)
+
+
+@pytest.fixture(scope="module")
+def grids():
+    """Networks whose logits lie in different ways over the image."""
+    torch.manual_seed(0)
+    eight = PSPNetConfig.preset("torchvision-backbone", 3, "resnet18")
+    configs = {
+        "studio-fast": PSPNetConfig.studio_fast(3),
+        "stride 8": eight,
+        "align": replace(eight, align_corners=True),
+        "deconv": replace(eight, decoder="deconv"),
+    }
+    return {name: make_model(config) for name, config in configs.items()}
 
 
 @pytest.fixture
@@ -70,19 +85,22 @@ def test_weights_are_positive_and_highest_in_the_middle():
 
 
 @settings(deadline=None, max_examples=40)
+@pytest.mark.parametrize("grid", ["studio-fast", "align", "stride 8", "deconv"])
 @given(st.integers(1, 70), st.integers(1, 40), st.lists(st.integers(1, 9), max_size=8), st.integers(0, 9))
-def test_bands_do_not_change_the_result(height, width, cuts, seed):
+def test_bands_do_not_change_the_result(grids, grid, height, width, cuts, seed):
     torch.manual_seed(seed)
-    rows = -(-height // 4)
-    logits = torch.randn(3, rows, -(-width // 4)) * 3
-    upsampler = BandedUpsampler((7, 0, 31), height, width, 4)
+    model = grids[grid]
+    rows = model.num_logits(height)
+    logits = torch.randn(3, rows, model.num_logits(width)) * 3
+    upsampler = BandedUpsampler((7, 0, 31), height, width, model)
     position = 0
     for cut in [*cuts, rows]:
         if position < rows:
             for _ in upsampler.add(logits[:, position : position + cut]):
                 pass
             position += cut
-    full = F.interpolate(logits[None], scale_factor=4.0, mode="bilinear")[0, :, :height, :width]
+    with torch.no_grad():
+        full = model.upsample_grid(logits[None])[0, :, :height, :width]
     probability, channel = full.softmax(dim=0).max(dim=0)
     result = upsampler.prediction()
     clear = full.sort(dim=0).values[-1] - full.sort(dim=0).values[-2] > 1e-4
@@ -91,11 +109,27 @@ def test_bands_do_not_change_the_result(height, width, cuts, seed):
     assert np.abs(result.confidence.astype(int) - (probability * 255).round().numpy().astype(int)).max() <= 1
 
 
-def test_bands_stay_small(monkeypatch):
+def test_bands_stay_small(grids, monkeypatch):
     monkeypatch.setattr(upsample_module, "_BAND_FLOATS", 3 * 64 * 8)
-    upsampler = BandedUpsampler((0, 1, 2), 64, 64, 4)
+    upsampler = BandedUpsampler((0, 1, 2), 64, 64, grids["studio-fast"])
     assert len(list(upsampler.add(torch.zeros(3, 16, 16)))) == 8
     assert (upsampler.prediction().confidence == 85).all()
+
+
+@pytest.mark.parametrize("size", [(65, 81), (64, 64), (50, 37), (700, 300), (1, 1)])
+@pytest.mark.parametrize("grid", ["align", "stride 8", "deconv"])
+def test_other_grids_cover_the_image(grids, grid, size, exact):
+    """One window equals the network where it fits its grid; several cover everything without a seam."""
+    checkpoint = Checkpoint(grids[grid].eval(), CLASSES)
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    prediction = Predictor(checkpoint, "cpu", window_px=256).predict(image)
+    assert prediction.class_map.shape == size
+    assert prediction.confidence.min() >= 84
+    if max(size) < 256 and not any(grids[grid].padding(length) for length in size):
+        with torch.no_grad():
+            out = checkpoint.model(checkpoint.preprocessing(image))["out"][0]
+        expected = np.array(CLASSES.indices, np.uint8)[out.argmax(dim=0).numpy()]
+        assert (prediction.class_map == expected).mean() > 0.999
 
 
 @pytest.mark.parametrize("size", [(1, 1), (50, 37), (300, 700), (530, 290)])

@@ -8,6 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from safetensors import safe_open  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
@@ -154,13 +155,29 @@ def test_unreadable_checkpoints_are_named(checkpoint, tmp_path):
     assert "not a checkpoint" in caught.value.detail
 
 
+def test_format_1_is_read(checkpoint, tmp_path):
+    """The first format knew one auxiliary head, ``aux_head``, and one kind of backbone."""
+    path = tmp_path / "old.safetensors"
+    save_checkpoint(checkpoint, path)
+    with safe_open(path, framework="pt") as file:
+        metadata = json.loads(file.metadata()["pspnet_studio"])
+        tensors = {k.replace("aux_heads.0.", "aux_head."): file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    old_names = ("num_classes", "backbone", "output_stride", "bins", "bin_channels", "head_channels", "skip_channels")
+    config = {k: v for k, v in metadata["config"].items() if k in (*old_names, "refine_channels", "dropout")}
+    metadata |= {"format": 1, "config": {**config, "aux_channels": 64}}
+    save_file(tensors, path, {"pspnet_studio": json.dumps(metadata)})
+    back = load_checkpoint(path)
+    assert back.config == checkpoint.config
+    assert back.id == checkpoint.id
+
+
 def test_newer_format_is_refused(checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setattr("pspnet_core.models.checkpoint.FORMAT", 2)
+    monkeypatch.setattr("pspnet_core.models.checkpoint.FORMAT", 99)
     save_checkpoint(checkpoint, tmp_path / "new.safetensors")
     monkeypatch.undo()
     with pytest.raises(CheckpointError) as caught:
         load_checkpoint(tmp_path / "new.safetensors")
-    assert "format 2" in caught.value.detail
+    assert "format 99" in caught.value.detail
 
 
 def test_unwritable_folder(checkpoint, tmp_path):
