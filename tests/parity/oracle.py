@@ -6,7 +6,6 @@ imports modules that do. They find stand-ins here, which raise as soon as one is
 
 from __future__ import annotations
 
-import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from tests.helpers.random_weights import randomise
 
 
 class _Compiled:
@@ -94,27 +95,9 @@ def build(variant: Variant, num_classes: int, seed: int = 0) -> nn.Module:
     if variant.aux_channels is not None:
         model.auxiliary_head.channels = variant.aux_channels
     network: nn.Module = MODELS.build(model)
-    randomise(network, seed)
+    randomise(network, seed, louder="conv_seg")
     network.train(False)  # not eval(): its ResNet returns None from train()
     return network
-
-
-def randomise(network: nn.Module, seed: int) -> None:
-    """Random parameters and statistics that keep activations near 1 through 100 layers, and logits of a few units."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, tensor in network.state_dict().items():
-            if tensor.dtype == torch.int64:
-                continue
-            value = torch.randn(tensor.shape, generator=generator)
-            if name.endswith("running_var") or (tensor.ndim == 1 and name.endswith("weight")):
-                value = torch.rand(tensor.shape, generator=generator) + 0.5
-            elif tensor.ndim >= 2:
-                gain = 40.0 if "conv_seg" in name else 0.4
-                value *= math.sqrt(gain / math.prod(tensor.shape[1:]))
-            else:
-                value *= 0.1
-            tensor.copy_(value)
 
 
 def outputs(network: Any, image: Tensor) -> tuple[Tensor, Tensor]:
