@@ -151,6 +151,8 @@ class PSPNetConfig:
         chosen = backbone or str(values.get("backbone", "efficientnet_lite0"))
         if chosen in ("resnet18", "resnet34") and name != "studio-fast":
             values |= _BASIC_BLOCK_HEAD  # widths of mmsegmentation's R-18
+        if chosen in MOBILENETS:
+            values["output_stride"] = 16  # as torchvision's; dilated depthwise convolutions at 8 are very slow on CPUs
         if chosen in LITES:
             values |= {"backbone_norm": "frozen", "output_stride": 16, "dilation": "contract", "align_corners": False}
         return cls(num_classes, **{**values, "backbone": chosen})
