@@ -54,6 +54,15 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
 
 
+def put_in_place(source: Path, target: Path) -> None:
+    """Let a file that is complete and synced take the place of ``target``, in the same folder. Raises: StorageError."""
+    try:
+        _replace(source, target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise storage_error(target, error) from error
+
+
 def storage_error(path: Path, error: OSError) -> StorageError:
     """What an ``OSError`` while writing ``path`` means to a person."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

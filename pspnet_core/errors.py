@@ -52,6 +52,10 @@ class DataError(PspnetError):
     """Training or evaluation data are missing or unusable."""
 
 
+class DownloadError(PspnetError):
+    """A file could not be fetched, or what came is not what was expected."""
+
+
 class DeviceError(PspnetError):
     """The wanted device is not there or ran out of memory."""
 
