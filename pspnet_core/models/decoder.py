@@ -17,6 +17,16 @@ def bilinear(x: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
     return F.interpolate(x, size=size, mode="bilinear", align_corners=align_corners)
 
 
+def crop(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, C, H, W) -> (N, C, *size): what is left and above."""
+    if not torch.compiler.is_compiling():
+        return x[..., : size[0], : size[1]]
+    # The layout of a slice depends on whether it is the whole: an exported graph would accept only sizes that need a
+    # crop as the example did. What is gathered always has the same layout.
+    rows, columns = (torch.arange(length, device=x.device) for length in size)
+    return x.index_select(-2, rows).index_select(-1, columns)
+
+
 class Deconvolution(nn.Module):
     """A transposed convolution per class that starts as bilinear interpolation (``align_corners=False``).
 

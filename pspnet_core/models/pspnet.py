@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from pspnet_core.models.backbones import Backbone, Features, make_backbone
 from pspnet_core.models.backbones.efficientnet_lite import EfficientNetLite, load_imagenet
 from pspnet_core.models.config import AuxHead, Norm, PSPNetConfig
-from pspnet_core.models.decoder import Deconvolution, bilinear
+from pspnet_core.models.decoder import Deconvolution, bilinear, crop
 from pspnet_core.models.layers import ConvNormReLU, Freezable, make_dropout
 from pspnet_core.models.pooling import pool_by_matrices
 
@@ -180,7 +180,7 @@ class PSPNet(Freezable):
     def upsample(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
         """(N, K, h, w) from :meth:`logits` of an input of ``size`` (H, W) -> (N, K, H, W)."""
         if self.config.decoder == "deconv":
-            return self.upsample_grid(logits)[..., : size[0], : size[1]]
+            return crop(self.upsample_grid(logits), size)
         return self._resize(logits, size, self.logit_stride)
 
     def upsample_grid(self, logits: Tensor) -> Tensor:
@@ -234,13 +234,13 @@ class PSPNet(Freezable):
     def _crop(self, logits: Tensor, x: Tensor, stride: int) -> Tensor:
         if self.backbone.input_multiple == 1:
             return logits
-        return logits[..., : -(-x.shape[-2] // stride), : -(-x.shape[-1] // stride)]
+        return crop(logits, (-(-x.shape[-2] // stride), -(-x.shape[-1] // stride)))
 
     def _resize(self, logits: Tensor, size: tuple[int, int], stride: int) -> Tensor:
         if self.backbone.input_multiple == 1:  # as all publishers do: from ceil(H / s) to H, whatever that ratio is
             return bilinear(logits, size, self.config.align_corners)
         height, width = logits.shape[-2:]
-        return bilinear(logits, (stride * height, stride * width), False)[..., : size[0], : size[1]]
+        return crop(bilinear(logits, (stride * height, stride * width), False), size)
 
 
 def make_model(config: PSPNetConfig) -> PSPNet:
