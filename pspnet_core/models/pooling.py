@@ -25,8 +25,11 @@ def pool_by_matrices(x: Tensor, side: int) -> Tensor:
 
     Source: the cells are those of PyTorch's ``AdaptiveAveragePooling.cpp``.
     """
+    n, c, height, width = x.shape
     rows, columns = _cells(x, -2, side), _cells(x, -1, side)  # (b, H), (b, W): 1 inside of the cell, else 0
-    sums = rows @ (x @ columns.T)  # (N, C, b, b)
+    # Plain mm and bmm: `matmul` would make torch.export rule out features of one row.
+    narrow = torch.mm(x.reshape(n * c * height, width), columns.T).view(n * c, height, side)
+    sums = torch.bmm(rows.expand(n * c, side, height), narrow).view(n, c, side, side)
     return sums / (rows.sum(1)[:, None] * columns.sum(1))
 
 

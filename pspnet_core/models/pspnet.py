@@ -213,7 +213,8 @@ class PSPNet(Freezable):
         # Zeros (the mean colour) to the right and below: constant paddings inside then fit every size.
         multiple = self.backbone.input_multiple
         if multiple > 1:
-            x = F.pad(x, (0, -x.shape[-1] % multiple, 0, -x.shape[-2] % multiple))
+            height, width = x.shape[-2], x.shape[-1]
+            x = F.pad(x, (0, _ceil(width, multiple) - width, 0, _ceil(height, multiple) - height))
         features: Features = self.backbone(x)
         return features
 
@@ -234,13 +235,18 @@ class PSPNet(Freezable):
     def _crop(self, logits: Tensor, x: Tensor, stride: int) -> Tensor:
         if self.backbone.input_multiple == 1:
             return logits
-        return crop(logits, (-(-x.shape[-2] // stride), -(-x.shape[-1] // stride)))
+        return crop(logits, (_ceil(x.shape[-2], stride) // stride, _ceil(x.shape[-1], stride) // stride))
 
     def _resize(self, logits: Tensor, size: tuple[int, int], stride: int) -> Tensor:
         if self.backbone.input_multiple == 1:  # as all publishers do: from ceil(H / s) to H, whatever that ratio is
             return bilinear(logits, size, self.config.align_corners)
         height, width = logits.shape[-2:]
         return crop(bilinear(logits, (stride * height, stride * width), False), size)
+
+
+def _ceil(length: int, multiple: int) -> int:
+    """``length`` rounded up; without ``-length``, whose quotient and remainder an exported graph rounds differently."""
+    return (length + multiple - 1) // multiple * multiple
 
 
 def make_model(config: PSPNetConfig) -> PSPNet:
