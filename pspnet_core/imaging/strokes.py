@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pspnet_core.imaging.areas import area_of_runs, empty_area, tight_area
 from pspnet_core.types import BoolMask, Rect
 
 Point = tuple[float, float]
 Floats = NDArray[np.float64]
+FillRule = Literal["even-odd", "nonzero"]
 
 # Below this a disc need not hold any pixel centre (the centre may be half a pixel diagonal away), so that a
 # stroke would have gaps: such a brush paints the line of single pixels instead.
@@ -51,26 +54,28 @@ def brush_segment(p0: Point, p1: Point, diameter: float, shape: tuple[int, int])
     if diameter <= 0:
         raise ValueError(f"diameter must be over 0, got {diameter}")
     if diameter < _THINNEST_DISC_PX:
-        return _pixel_line(p0, p1, shape)
+        return pixel_line(p0, p1, shape)
     radius = diameter / 2 + _TOLERANCE_PX
     first = max(0, math.ceil(min(p0[1], p1[1]) - radius - 0.5))
     last = min(shape[0] - 1, math.floor(max(p0[1], p1[1]) + radius - 0.5))
     if first > last:
-        return _empty()
+        return empty_area()
     left, right = _capsule_runs(np.arange(first, last + 1, dtype=np.float64) + 0.5, p0, p1, radius)
-    return _from_runs(first, np.ceil(left - 0.5), np.floor(right - 0.5) + 1, shape)
+    return area_of_runs(first, np.ceil(left - 0.5), np.floor(right - 0.5) + 1, shape)
 
 
-def polygon_mask(points: Sequence[Point], shape: tuple[int, int]) -> tuple[Rect, BoolMask]:
-    """The pixels whose centre lies in a polygon, by the even-odd rule.
+def polygon_mask(points: Sequence[Point], shape: tuple[int, int], rule: FillRule = "even-odd") -> tuple[Rect, BoolMask]:
+    """The pixels whose centre lies in a polygon.
 
-    The outline closes itself and may cross itself. A centre exactly on an edge belongs to the polygon on the
+    The outline closes itself and may cross itself: by the even-odd rule what it encloses twice is outside, by
+    the nonzero rule everything that it goes around is inside. A centre exactly on an edge belongs to the polygon on the
     right of it (or below, on a horizontal edge), so that polygons which share an edge neither overlap nor
     leave a gap.
 
     Args:
         points: Corners in order; fewer than three enclose nothing.
         shape: (H, W) of the image.
+        rule: What is inside of an outline that crosses itself.
 
     Returns:
         The smallest rectangle around the pixels and a (rect.h, rect.w) bool mask, owned by the caller.
@@ -82,17 +87,24 @@ def polygon_mask(points: Sequence[Point], shape: tuple[int, int]) -> tuple[Rect,
     if not np.isfinite(corners).all():
         raise ValueError("a corner is not finite")
     if len(corners) < 3:
-        return _empty()
+        return empty_area()
     area = _pixels_between(corners.min(0), corners.max(0), shape)
     if area.is_empty:
-        return _empty()
-    # At each crossing of a row with an edge everything to the right of it changes between outside and inside.
-    rows, columns = _crossings(corners, area)
-    table = np.zeros((area.h, area.w + 1), np.uint8)
-    np.bitwise_xor.at(table, (rows, columns), 1)
-    np.bitwise_xor.accumulate(table, axis=1, out=table)
-    inside: BoolMask = table[:, :-1].view(np.bool_)
-    return _tighten(area, inside)
+        return empty_area()
+    # At each crossing of a row with an edge everything to the right of it changes between outside and inside, or
+    # is gone around once more or once less.
+    rows, columns, turns = _crossings(corners, area)
+    if rule == "even-odd":
+        table = np.zeros((area.h, area.w + 1), np.uint8)
+        np.bitwise_xor.at(table, (rows, columns), 1)
+        np.bitwise_xor.accumulate(table, axis=1, out=table)
+        inside: BoolMask = table[:, :-1].view(np.bool_)
+    else:
+        winding = np.zeros((area.h, area.w + 1), np.int32)
+        np.add.at(winding, (rows, columns), turns)
+        np.add.accumulate(winding, axis=1, out=winding)
+        inside = winding[:, :-1] != 0
+    return tight_area(area, inside)
 
 
 def _capsule_runs(y: Floats, p0: Point, p1: Point, radius: float) -> tuple[Floats, Floats]:
@@ -127,22 +139,18 @@ def _where_between(slope: float, offset: Floats, low: float, high: float) -> tup
     return np.minimum(a, b), np.maximum(a, b)
 
 
-def _from_runs(first_row: int, start: Floats, end: Floats, shape: tuple[int, int]) -> tuple[Rect, BoolMask]:
-    """Runs ``start <= column < end``, one a row from ``first_row`` on, as a tight rectangle and mask."""
-    start, end = np.clip(start, 0, shape[1]), np.clip(end, 0, shape[1])
-    rows = np.flatnonzero(start < end)
-    if len(rows) == 0:
-        return _empty()
-    used = slice(int(rows[0]), int(rows[-1]) + 1)
-    x, right = int(start[rows].min()), int(end[rows].max())
-    columns = np.arange(x, right, dtype=np.int32)
-    begin, stop = start[used].astype(np.int32)[:, None], end[used].astype(np.int32)[:, None]
-    mask: BoolMask = (columns >= begin) & (columns < stop)
-    return Rect(x, first_row + used.start, right - x, used.stop - used.start), mask
+def pixel_line(p0: Point, p1: Point, shape: tuple[int, int]) -> tuple[Rect, BoolMask]:
+    """The line of single pixels from under ``p0`` to under ``p1``, each 8-connected to the one before.
 
+    Args:
+        p0: One end, in image pixels, finite.
+        p1: The other end; the order does not matter.
+        shape: (H, W) of the image.
 
-def _pixel_line(p0: Point, p1: Point, shape: tuple[int, int]) -> tuple[Rect, BoolMask]:
-    """The line of single pixels from under p0 to under p1, each 8-connected to the one before."""
+    Returns:
+        The smallest rectangle around the pixels that lie in the image and a (rect.h, rect.w) bool mask, owned by
+        the caller.
+    """
     x0, y0, x1, y1 = (math.floor(v) for v in (*p0, *p1))
     flat = abs(x1 - x0) >= abs(y1 - y0)
     a0, b0, a1, b1 = (x0, y0, x1, y1) if flat else (y0, x0, y1, x1)
@@ -154,7 +162,7 @@ def _pixel_line(p0: Point, p1: Point, shape: tuple[int, int]) -> tuple[Rect, Boo
     b = np.floor(b0 + slope * (a - a0) + 0.5).astype(np.int64)
     kept = (b >= 0) & (b < size_b)
     if not kept.any():
-        return _empty()
+        return empty_area()
     columns, rows = (a[kept], b[kept]) if flat else (b[kept], a[kept])
     rect = Rect(int(columns.min()), int(rows.min()), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
     mask = np.zeros((rect.h, rect.w), np.bool_)
@@ -162,12 +170,12 @@ def _pixel_line(p0: Point, p1: Point, shape: tuple[int, int]) -> tuple[Rect, Boo
     return rect, mask
 
 
-def _crossings(corners: Floats, area: Rect) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _crossings(corners: Floats, area: Rect) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
     """Where the centre lines of the rows of ``area`` cross edges.
 
     Returns:
         For each crossing its row and the first column whose pixel centre is not left of it (0 to area.w),
-        both relative to ``area``.
+        both relative to ``area``, and 1 where the edge runs down, -1 where it runs up.
     """
     after = np.roll(corners, -1, axis=0)
     upward = (corners[:, 1] > after[:, 1])[:, None]
@@ -181,7 +189,7 @@ def _crossings(corners: Floats, area: Rect) -> tuple[NDArray[np.int64], NDArray[
     rise = low[edge, 1] - top[edge, 1]
     x = top[edge, 0] + (row + 0.5 - top[edge, 1]) * ((low[edge, 0] - top[edge, 0]) / rise)
     column = np.clip(np.ceil(x - 0.5), area.x, area.right).astype(np.int64)
-    return row - area.y, column - area.x
+    return row - area.y, column - area.x, np.where(upward[edge, 0], -1, 1).astype(np.int32)
 
 
 def _pixels_between(low: Floats, high: Floats, shape: tuple[int, int]) -> Rect:
@@ -189,16 +197,3 @@ def _pixels_between(low: Floats, high: Floats, shape: tuple[int, int]) -> Rect:
     x, y = (max(0, math.ceil(float(v) - 0.5)) for v in low)
     right, bottom = (min(size, math.floor(float(v) + 0.5)) for v, size in zip(high, shape[::-1], strict=True))
     return Rect(x, y, max(0, right - x), max(0, bottom - y))
-
-
-def _tighten(rect: Rect, mask: BoolMask) -> tuple[Rect, BoolMask]:
-    """The smallest rectangle around the True pixels of ``mask``, and its part of the mask."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if len(rows) == 0:
-        return _empty()
-    inner = Rect(int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
-    return Rect(rect.x + inner.x, rect.y + inner.y, inner.w, inner.h), mask[inner.slices].copy()
-
-
-def _empty() -> tuple[Rect, BoolMask]:
-    return Rect(0, 0, 0, 0), np.zeros((0, 0), np.bool_)
