@@ -36,6 +36,10 @@ class ProjectError(PspnetError):
     """A project folder could not be opened, read or written."""
 
 
+class SelectionError(PspnetError):
+    """A tool cannot select what was asked for: the region is too large, or there is nothing to go by."""
+
+
 class StorageError(PspnetError):
     """A file could not be written: full disk, missing rights, vanished folder."""
 
