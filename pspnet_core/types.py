@@ -68,9 +68,19 @@ class Rect(NamedTuple):
 
     def intersect(self, other: Rect) -> Rect:
         """Common part; empty (w = h = 0) when there is none."""
-        x, y = max(self.x, other.x), max(self.y, other.y)
-        w, h = min(self.right, other.right) - x, min(self.bottom, other.bottom) - y
-        return Rect(x, y, w, h) if w > 0 and h > 0 else Rect(x, y, 0, 0)
+        # Called some dozen times for each move of the pointer: unpacked and compared by hand, it takes a third.
+        x, y, w, h = self
+        other_x, other_y, other_w, other_h = other
+        right, bottom = x + w, y + h
+        if other_x + other_w < right:
+            right = other_x + other_w
+        if other_y + other_h < bottom:
+            bottom = other_y + other_h
+        if other_x > x:
+            x = other_x
+        if other_y > y:
+            y = other_y
+        return Rect(x, y, right - x, bottom - y) if right > x and bottom > y else Rect(x, y, 0, 0)
 
     def union(self, other: Rect) -> Rect:
         """Smallest rectangle around both; an empty one does not count."""

@@ -32,6 +32,7 @@ class Screen:
         self._layers: tuple[ImageLayer, OverlayLayer] | None = None
         self._dirty = QRegion()
         self._is_complete = True
+        self._photo_is_complete = False  # all of it that is in sight
         self.viewport = Viewport(1, 1, 1, 1)
 
     @property
@@ -49,12 +50,14 @@ class Screen:
         self._layers = None if document is None else (ImageLayer(document), OverlayLayer(document, self._colors))
         self._frame.set_layers(self._layers)
         self._is_complete = True
+        self._photo_is_complete = False
 
     def set_viewport(self, viewport: Viewport) -> None:
         """Look at another part, or at another scale, or through a view of another size."""
         if viewport.view_rect != self.viewport.view_rect or self._frame.image.isNull():
             self._frame.resize(viewport.view_w, viewport.view_h)
         self.viewport = viewport
+        self._photo_is_complete = False
         self.invalidate()
 
     def set_colors(self, colors: ColorTable) -> bool:
@@ -121,7 +124,11 @@ class Screen:
         # The overlay is the smaller part, and follows the hand: it gets the first half of the time.
         is_hidden = self._frame.opacity == 0
         overlay_is_complete = is_hidden or self._refresh_layer(overlay, area, start + _BUDGET_S / 2)
-        return self._refresh_layer(photo, area, start + _BUDGET_S) and overlay_is_complete
+        if not self._photo_is_complete:  # it never changes: a stroke costs it nothing
+            is_complete = self._refresh_layer(photo, area, start + _BUDGET_S)
+            self._photo_is_complete = is_complete and area == self.viewport.view_rect
+            return is_complete and overlay_is_complete
+        return overlay_is_complete
 
     def _refresh_layer(self, layer: Layer, area: Rect, deadline: float) -> bool:
         source = self.viewport.image_rect(area)
