@@ -31,11 +31,11 @@ class DepthwiseConv2d(nn.Conv2d):
         side = (kernel_size - 1) // 2
         self._pads = STRIDE2_PADDING[kernel_size] if stride == 2 else (side, side, side, side)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H / stride, W / stride)."""
+    def forward(self, x: Tensor, dilation: int = 1) -> Tensor:
+        """(N, C, H, W) -> (N, C, H / stride, W / stride); a dilation other than 1 is for stride 1."""
         stride, size = self.stride[0], self.kernel_size[0]
         learns = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
-        if learns and x.device.type == "cpu" and (size == 5 or stride == 2):
+        if learns and dilation == 1 and x.device.type == "cpu" and (size == 5 or stride == 2):
             weight, bias = self.weight, self.bias
             assert bias is not None
             if torch.is_autocast_enabled("cpu"):
@@ -44,7 +44,7 @@ class DepthwiseConv2d(nn.Conv2d):
             out: Tensor = _FastGradients.apply(F.pad(x, self._pads), weight, bias, stride)
             return out
         if stride == 1:
-            return F.conv2d(x, self.weight, self.bias, 1, self._pads[0], 1, self.groups)
+            return F.conv2d(x, self.weight, self.bias, 1, self._pads[0] * dilation, dilation, self.groups)
         return F.conv2d(F.pad(x, self._pads), self.weight, self.bias, stride, 0, 1, self.groups)
 
 

@@ -87,10 +87,10 @@ class InvertedResidual(nn.Module):
         self.project = nn.Conv2d(hidden, spec.channels, 1)
         self.has_shortcut = stride == 1 and in_channels == spec.channels
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, dilation: int = 1) -> Tensor:
         """(N, C_in, h, w) -> (N, C_out, h / stride, w / stride)."""
         y = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
-        y = self.project(F.relu6(self.depthwise(y), inplace=True))
+        y = self.project(F.relu6(self.depthwise(y, dilation), inplace=True))
         out: Tensor = x + y if self.has_shortcut else y
         return out
 
@@ -153,11 +153,19 @@ class EfficientNetLite(Backbone):
     def _last_stages(self, x: Tensor) -> Tensor:
         first, *others = (block for stage in self.stages[5:] for block in cast(nn.Sequential, stage))
         x = first(x)
-        if self.output_stride == 16:
-            x = space_to_batch(x)  # (4N, C, H/32, W/32)
+        if self.output_stride == 32:
+            for block in others:
+                x = block(x)
+            return x
+        if torch.compiler.is_compiling():
+            # Other programs compute dilated convolutions faster than detours, and torch.export follows them at all sizes.
+            for block in others:
+                x = block(x, dilation=2)
+            return x
+        x = space_to_batch(x)  # (4N, C, H/32, W/32)
         for block in others:
             x = block(x)
-        return batch_to_space(x) if self.output_stride == 16 else x
+        return batch_to_space(x)
 
 
 def space_to_batch(x: Tensor) -> Tensor:
