@@ -128,6 +128,8 @@ class PSPNetConfig:
         self._check_channels()
         if self.decoder == "deconv" and self.align_corners:
             raise ValueError("decoder deconv needs align_corners=False: it starts as that interpolation")
+        if self.maxpool_ceil and not self.align_corners:
+            raise ValueError("maxpool_ceil needs align_corners=True: at multiples of 8 it adds a row of features")
 
     @property
     def logit_stride(self) -> int:

@@ -146,7 +146,7 @@ def test_stride_on_the_first_convolution_and_ceiling_pool_equal_a_changed_torchv
         for layer in (theirs.layer2, theirs.layer3, theirs.layer4):
             layer[0].conv1.stride, layer[0].conv2.stride = (2, 2), (1, 1)
 
-    config = _config("resnet50", output_stride=32, stride_at="1x1", maxpool_ceil=True)
+    config = _config("resnet50", output_stride=32, stride_at="1x1", maxpool_ceil=True, align_corners=True)
     theirs = torchvision.models.resnet50(weights=None)
     randomise(theirs)
     change(theirs)
