@@ -158,7 +158,7 @@ class EfficientNetLite(Backbone):
                 x = block(x)
             return x
         if torch.compiler.is_compiling():
-            # Other programs compute dilated convolutions faster than detours, and torch.export follows them at all sizes.
+            # Other programs are faster without the detour, and torch.export follows a dilation at every size.
             for block in others:
                 x = block(x, dilation=2)
             return x
