@@ -10,7 +10,6 @@ import errno
 import hashlib
 import http.client
 import os
-import re
 import selectors
 import shutil
 import time
@@ -20,11 +19,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit
 
 from pspnet_core import __version__
 from pspnet_core.atomic import put_in_place, storage_error
 from pspnet_core.errors import DownloadError, StorageError
+from pspnet_core.remote import RemoteFile, megabytes
+
+__all__ = ["DownloadProgress", "RemoteFile", "download", "megabytes", "part_of"]
 
 _REPORT_S = 0.1
 _WAIT_S = 0.15
@@ -32,45 +33,6 @@ _CHUNK_BYTES = 1 << 16
 _WORTHWHILE_BYTES = 1 << 20  # an attempt that brought this much is not counted as failed
 _SPARE_BYTES = 16 << 20  # of the disk, beside the file
 _RETRY_LATER = (408, 425, 429, 500, 502, 503, 504)
-_DIGEST = re.compile(r"[0-9a-f]{8,64}")
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteFile:
-    """A file and how it is recognised.
-
-    Attributes:
-        url: Its address, http or https.
-        num_bytes: Its exact size, None where it is not known.
-        sha256: Of the file, lower-case hexadecimal: all 64 digits, or as many of the first as are known, at least 8.
-        about_bytes: Roughly its size, for people and for the check of free space, where the exact one is not known.
-
-    Raises:
-        ValueError: Another kind of address, or digits that are no SHA-256.
-    """
-
-    url: str
-    num_bytes: int | None
-    sha256: str
-    about_bytes: int | None = None
-
-    def __post_init__(self) -> None:
-        if urlsplit(self.url).scheme not in ("http", "https"):
-            raise ValueError(f"the address must begin with http:// or https://, found {self.url!r}")
-        if not _DIGEST.fullmatch(self.sha256):
-            raise ValueError(f"sha256 must be 8 to 64 lower-case hexadecimal digits, found {self.sha256!r}")
-
-    @property
-    def name(self) -> str:
-        """File name at the end of the address."""
-        return urlsplit(self.url).path.rsplit("/", 1)[-1]
-
-    @property
-    def size_text(self) -> str:
-        """The size for people, for example ``102.5 MB``."""
-        if self.num_bytes is not None:
-            return megabytes(self.num_bytes)
-        return "unknown size" if self.about_bytes is None else f"about {megabytes(self.about_bytes)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +52,6 @@ class DownloadProgress:
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary."""
         return {"event": "download", "done": self.done_bytes, "total": self.total_bytes, "attempt": self.attempt}
-
-
-def megabytes(num_bytes: int) -> str:
-    """``num_bytes`` for people, in MB of a million bytes."""
-    return f"{num_bytes / 1e6:.1f} MB"
 
 
 def part_of(target: Path) -> Path:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from pspnet_core.classes import ClassSet
 from pspnet_core.models.checkpoint import Checkpoint
-from pspnet_core.models.config import PSPNetConfig
+from pspnet_core.models.config import LITES, PSPNetConfig
 from pspnet_core.training.data import CACHE_BYTES, LabelledImage
 
 
@@ -58,6 +59,7 @@ class TrainConfig:
         model: Shape of the network; ``studio_fast`` when not given.
         init: ``imagenet`` backbone, ``none`` (random), or a checkpoint of the same shape, whose classifier rows are
             taken over for classes of equal id and name.
+        weights: File with the ImageNet weights of the backbone; None = what is on this computer.
         seconds: Wall time for everything, from the first to the last event. Either this or ``steps``.
         steps: Number of steps; the result then depends on nothing but data, recipe and seed.
         seed: Of weights, crops and dropout.
@@ -76,6 +78,7 @@ class TrainConfig:
     holdout: Sequence[LabelledImage] = ()
     model: PSPNetConfig | None = None
     init: Literal["imagenet", "none"] | Checkpoint = "imagenet"
+    weights: Path | None = None
     seconds: float | None = None
     steps: int | None = None
     seed: int = 0
@@ -106,3 +109,13 @@ class TrainConfig:
             data = self.init.config.to_json() | {"num_classes": len(self.classes)}
             return PSPNetConfig.from_json(data)
         return PSPNetConfig.studio_fast(len(self.classes))
+
+
+def network_for(backbone: str, num_classes: int) -> PSPNetConfig:
+    """The network that training starts with on ``backbone``: fast ones learn fast, the others as they were published.
+
+    Raises:
+        ValueError: There is no such backbone, or the number of classes is impossible.
+    """
+    preset = "studio-fast" if backbone in LITES else "torchvision-backbone"
+    return PSPNetConfig.preset(preset, num_classes, backbone)

@@ -15,6 +15,7 @@ from pspnet_core.devices import Numerics
 from pspnet_core.errors import TrainingError
 from pspnet_core.models.checkpoint import Checkpoint, Preprocessing
 from pspnet_core.models.pspnet import PSPNet, make_model
+from pspnet_core.models.weights import imagenet_preprocessing, load_imagenet
 from pspnet_core.training.config import Recipe, TrainConfig
 from pspnet_core.training.losses import class_weights, summed_cross_entropy, total_weight
 from pspnet_core.training.optimizer import AdamW, ParameterGroup
@@ -36,7 +37,7 @@ class Learner:
 
     def __init__(self, config: TrainConfig, numerics: Numerics, counts: Mapping[int, int]) -> None:
         self._config, self._recipe, self._numerics = config, config.recipe, numerics
-        self._preprocessing = Preprocessing()
+        self._preprocessing = _preprocessing(config)
         model = _initial_model(config)
         self._averaged = copy.deepcopy(model).eval().requires_grad_(False).to(numerics.device)
         _freeze(model, config)
@@ -134,8 +135,15 @@ def _initial_model(config: TrainConfig) -> PSPNet:
     if isinstance(config.init, Checkpoint):
         _take_over(model, config)
     elif config.init == "imagenet":
-        model.load_imagenet_backbone()
+        load_imagenet(model.backbone, config.network.backbone, config.weights)
     return model
+
+
+def _preprocessing(config: TrainConfig) -> Preprocessing:
+    """As the weights to start with were trained."""
+    if isinstance(config.init, Checkpoint):
+        return config.init.preprocessing
+    return imagenet_preprocessing(config.network.backbone)
 
 
 def _freeze(model: PSPNet, config: TrainConfig) -> None:

@@ -22,6 +22,11 @@ LIGHT = (
     "pspnet_core.project.dataset",
     "pspnet_core.export.masks",
     "pspnet_core.sample",
+    "pspnet_core.boundary",
+    "pspnet_core.class_sets",
+    "pspnet_core.download",
+    "pspnet_core.pretrained",
+    "pspnet_core.training.start",
     "pspnet_core.cli",
     "pspnet_core.cli_doctor",
 )
