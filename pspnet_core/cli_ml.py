@@ -12,6 +12,7 @@ from pathlib import Path
 from pspnet_core.cli_evaluate import evaluate
 from pspnet_core.cli_predict import predict
 from pspnet_core.cli_train import DEFAULT_SECONDS, train
+from pspnet_core.pretrained import DEFAULT_BACKBONE, PRETRAINED
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -38,8 +39,20 @@ def _add_train(commands: _Commands[argparse.ArgumentParser]) -> None:
         "--init",
         metavar="imagenet|none|CKPT",
         default="imagenet",
-        help="initial weights: an ImageNet backbone, random ones, or a checkpoint (default: imagenet)",
+        help="initial weights: an ImageNet backbone, random ones, a checkpoint, or a publisher's file of weights "
+        "(default: imagenet)",
     )
+    parser.add_argument(
+        "--backbone",
+        metavar="B",
+        choices=tuple(PRETRAINED),
+        help=f"{', '.join(PRETRAINED)} (default: that of --init, else {DEFAULT_BACKBONE})",
+    )
+    weights = parser.add_mutually_exclusive_group()
+    weights.add_argument(
+        "--download", action="store_true", help="fetch the ImageNet weights if they are not on this computer"
+    )
+    weights.add_argument("--weights", metavar="FILE", type=Path, help="read the ImageNet weights from FILE instead")
     parser.add_argument("--images", metavar="N", type=_positive, help="use N evenly spaced images of train")
     length = parser.add_mutually_exclusive_group()
     length.add_argument(

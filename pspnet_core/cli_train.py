@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pspnet_core.cli_output import Output
+from pspnet_core.cli_weights import check_options, initial_checkpoint, provide_weights
 from pspnet_core.errors import DataError, StorageError
+from pspnet_core.pretrained import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
+    from pspnet_core.models.checkpoint import Checkpoint
     from pspnet_core.project.records import Item
     from pspnet_core.training.config import TrainConfig
     from pspnet_core.training.data import LabelledImage
@@ -31,9 +34,11 @@ def train(options: argparse.Namespace) -> int:
 
     output = Output(options.json)
     _check_writable(options.out)
-    config = _train_config(options)
+    config = _train_config(options, output)
     if config.seconds is not None:  # what the preparation took belongs to them
         config = replace(config, seconds=max(1.0, config.seconds - (time.monotonic() - start)))
+    if config.init == "imagenet" and config.weights is None:
+        provide_weights(config.network.backbone, options.download, output)
     output.text(f"Training on {len(config.train)} image(s), measuring on {len(config.holdout)}.")
     report = _Report(output)
     for event in fit(config):
@@ -44,13 +49,13 @@ def train(options: argparse.Namespace) -> int:
     return 0
 
 
-def _train_config(options: argparse.Namespace) -> TrainConfig:
-    from pspnet_core.models.checkpoint import load_checkpoint
+def _train_config(options: argparse.Namespace, output: Output) -> TrainConfig:
     from pspnet_core.project.dataset import evenly_spaced, open_dataset
     from pspnet_core.project.records import Split
-    from pspnet_core.training.config import TrainConfig
+    from pspnet_core.training.config import TrainConfig, network_for
     from pspnet_core.training.data import labelled_images
 
+    check_options(options.init, options.weights)
     data = open_dataset(options.data)
     items: Sequence[Item] = [*data.items[Split.TRAIN], *data.items[Split.NONE]]
     if options.images is not None:
@@ -65,17 +70,33 @@ def _train_config(options: argparse.Namespace) -> TrainConfig:
     if not holdout:
         learn, holdout = _hold_out(learn)
     seconds = None if options.steps is not None else options.seconds or DEFAULT_SECONDS
+    init, model = options.init, None
+    if init not in ("imagenet", "none"):
+        init = initial_checkpoint(Path(init), options.backbone, data.classes, output)
+    else:
+        model = network_for(options.backbone or DEFAULT_BACKBONE, len(data.classes))
     return TrainConfig(
         train=learn,
         holdout=holdout,
         classes=data.classes,
-        init=options.init if options.init in ("imagenet", "none") else load_checkpoint(Path(options.init)),
+        model=model,
+        init=init,
+        weights=options.weights,
         seconds=seconds,
         steps=options.steps,
         seed=options.seed,
         device=options.device,
-        origin={"init": str(options.init), "data": data.root.name, "images": len(learn)},
+        origin=_origin(options, init) | {"data": data.root.name, "images": len(learn)},
     )
+
+
+def _origin(options: argparse.Namespace, init: str | Checkpoint) -> dict[str, Any]:
+    """Where the initial weights came from."""
+    origin = {"init": str(options.init)} | ({"weights": options.weights.name} if options.weights else {})
+    if isinstance(init, str):
+        return origin
+    published = init.origin.get("import", {})
+    return origin | {"parent": {key: published[key] for key in ("publisher", "file", "sha256") if key in published}}
 
 
 def _hold_out(items: list[LabelledImage]) -> tuple[list[LabelledImage], list[LabelledImage]]:
