@@ -94,7 +94,11 @@ def _read(source: Path | str | Sequence[Path | str] | Mapping[str, Tensor]) -> C
         return read_weights(Path(source))
     parts = [read_weights(Path(path)) for path in source]
     if any(_STUDIO_KEY in part.meta for part in parts[1:]):
-        raise CheckpointError("A checkpoint of PSPNet Studio is one file.", remedy="Give that file alone.")
+        raise CheckpointError(
+            "A checkpoint of PSPNet Studio is one file.",
+            f"{len(parts)} files were given.",
+            "Give that file alone.",
+        )
     return join(parts) if len(parts) != 1 else parts[0]
 
 
@@ -114,7 +118,11 @@ def _import(
     classifier = found.tensors.get("classifier.1.bias")
     num_classes = None if layout.is_backbone or classifier is None else int(classifier.numel())
     if num_classes is not None and not 1 <= num_classes <= 255:
-        raise CheckpointError(f"{source} has {num_classes} classes.", "1 to 255 are possible.")
+        raise CheckpointError(
+            f"{source} has {num_classes} classes.",
+            "1 to 255 are possible: a class map has one byte per pixel.",
+            "Choose weights for fewer classes.",
+        )
     inner = contents.meta.get("meta")
     meta = {**contents.meta, **inner} if isinstance(inner, Mapping) else contents.meta
     facts = Facts(contents.name, meta, find_backbone(found, source), num_classes, align_corners)

@@ -117,7 +117,9 @@ def read_config(found: Translated, publisher: Publisher, layout: Layout, facts: 
     try:
         return replace(base, **settings)
     except ValueError as error:
-        raise CheckpointError(f"{facts.name or 'The weights'} are of an impossible network.", str(error)) from error
+        raise CheckpointError(
+            f"{facts.name or 'The weights'} are of an impossible network.", f"{error}.", _REMEDY
+        ) from error
 
 
 def find_backbone(found: Translated, source: str) -> str:
@@ -170,7 +172,9 @@ def fill(config: PSPNetConfig, found: Translated, is_backbone: bool, source: str
         )
     if extra := [found.theirs[name] for name in found.tensors if name not in expected]:
         raise CheckpointError(
-            f"{source} holds {len(extra)} tensor(s) that its network does not have.", f"For example {_some(extra)}."
+            f"{source} holds {len(extra)} tensor(s) that its network does not have.",
+            f"For example {_some(extra)}.",
+            _REMEDY,
         )
     tensors = dict(found.tensors)
     for name in expected:  # what publishers of before torch 0.4.1 do not have; nothing depends on it

@@ -45,7 +45,11 @@ def to_published(checkpoint: Checkpoint, publisher: str) -> dict[str, Tensor]:
     wanted = "mmseg" if wanted in CROPS else wanted
     who = next((p for p in PUBLISHERS if p.name == wanted), None)
     if who is None:
-        raise CheckpointError(f"There is no layout of {publisher!r} to write.", "Use save_checkpoint for our own.")
+        raise CheckpointError(
+            f"There is no layout of {publisher!r} to write.",
+            f"Known are {', '.join(p.name for p in PUBLISHERS)}.",
+            "Save a checkpoint instead.",
+        )
     tensors = checkpoint.model.state_dict()
     layout = _layout_for(checkpoint.config, who, list(tensors))
     result = {}

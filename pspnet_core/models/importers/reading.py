@@ -132,7 +132,9 @@ def unwrap(data: Any, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
             )
         short = _PREFIXES.sub("", key).replace("._orig_mod.", ".")
         if short in tensors:
-            raise CheckpointError(f"{name} holds {short!r} twice, with and without a prefix.", remedy=_REMEDY)
+            raise CheckpointError(
+                f"{name} holds {short!r} twice.", "Once with a prefix such as 'module.', once without.", _REMEDY
+            )
         tensors[short] = value
     return tensors, meta
 

@@ -314,7 +314,7 @@ def test_a_network_of_ours_has_no_name_elsewhere() -> None:
         CheckpointError, match=r"(?s)semantic-segmentation-pytorch has no network such as this.*resnet18"
     ):
         to_published(checkpoint, "csail")
-    with pytest.raises(CheckpointError, match="no name for backbone.stem.3"):
+    with pytest.raises(CheckpointError, match=r"no name for backbone\.stem\.3"):
         to_published(checkpoint, "torchvision")
 
 
