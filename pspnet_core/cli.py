@@ -1,4 +1,4 @@
-"""The commands that need no window: ``train``, ``predict``, ``evaluate``, ``export``, ``doctor``."""
+"""The commands that need no window: training, prediction, measuring, weights, export, and a look at the machine."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands; each sets ``run``, a function that takes the options and returns the exit code."""
+    from pspnet_core.cli_import import add_import_weights
     from pspnet_core.cli_ml import add_commands
 
     parser = argparse.ArgumentParser(
@@ -59,6 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_commands(commands)
+    add_import_weights(commands)
     _add_export(commands)
     _add_doctor(commands)
     return parser
