@@ -190,5 +190,6 @@ def _near_in_lab(pixels: RgbImage, color: NDArray[np.float64], tolerance: float)
         band = lab_of(pixels[first : first + num_rows])
         band -= target
         squared = np.einsum("ijk,ijk->ij", band, band)
-        np.less_equal(squared, np.float32(tolerance**2), out=out[first : first + num_rows])
+        # One colour may come out a little different in two places: tolerance 0 has to find it everywhere.
+        np.less_equal(squared, np.float32((tolerance + 1e-3) ** 2), out=out[first : first + num_rows])
     return out
