@@ -14,6 +14,12 @@ from pspnet_core.cli_predict import predict
 from pspnet_core.cli_train import DEFAULT_SECONDS, train
 from pspnet_core.pretrained import DEFAULT_BACKBONE, PRETRAINED
 
+# Written out, because the module that knows them imports torch.
+PRESET_NAMES = (
+    *("paper", "semseg", "mmseg-512", "mmseg-769", "csail", "encoding"),
+    *("torchvision-backbone", "studio-fast"),
+)
+
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 _Commands = argparse._SubParsersAction  # the type of what `add_subparsers` gives has no public name
@@ -46,7 +52,14 @@ def _add_train(commands: _Commands[argparse.ArgumentParser]) -> None:
         "--backbone",
         metavar="B",
         choices=tuple(PRETRAINED),
-        help=f"{', '.join(PRETRAINED)} (default: that of --init, else {DEFAULT_BACKBONE})",
+        help=f"{', '.join(PRETRAINED)} (default: that of --init, else that of the preset, {DEFAULT_BACKBONE})",
+    )
+    parser.add_argument(
+        "--preset",
+        metavar="P",
+        choices=PRESET_NAMES,
+        default="studio-fast",
+        help=f"shape of a new network: {', '.join(PRESET_NAMES)} (default: studio-fast)",
     )
     weights = parser.add_mutually_exclusive_group()
     weights.add_argument(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pspnet_core.cli_output import Output
-from pspnet_core.cli_weights import check_options, initial_checkpoint, provide_weights
+from pspnet_core.cli_weights import check_options, check_stem, initial_checkpoint, provide_weights
 from pspnet_core.errors import DataError, StorageError
 from pspnet_core.pretrained import DEFAULT_BACKBONE
 
@@ -38,6 +38,7 @@ def train(options: argparse.Namespace) -> int:
     if config.seconds is not None:  # what the preparation took belongs to them
         config = replace(config, seconds=max(1.0, config.seconds - (time.monotonic() - start)))
     if config.init == "imagenet" and config.weights is None:
+        check_stem(config.network, options.preset)
         provide_weights(config.network.backbone, options.download, output)
     output.text(f"Training on {len(config.train)} image(s), measuring on {len(config.holdout)}.")
     report = _Report(output)
@@ -74,7 +75,7 @@ def _train_config(options: argparse.Namespace, output: Output) -> TrainConfig:
     if init not in ("imagenet", "none"):
         init = initial_checkpoint(Path(init), options.backbone, data.classes, output)
     else:
-        model = network_for(options.backbone or DEFAULT_BACKBONE, len(data.classes))
+        model = network_for(options.backbone or _usual_backbone(options.preset), len(data.classes), options.preset)
     return TrainConfig(
         train=learn,
         holdout=holdout,
@@ -88,6 +89,12 @@ def _train_config(options: argparse.Namespace, output: Output) -> TrainConfig:
         device=options.device,
         origin=_origin(options, init) | {"data": data.root.name, "images": len(learn)},
     )
+
+
+def _usual_backbone(preset: str) -> str:
+    from pspnet_core.models.config import PRESETS
+
+    return str(PRESETS[preset].get("backbone", DEFAULT_BACKBONE))
 
 
 def _origin(options: argparse.Namespace, init: str | Checkpoint) -> dict[str, Any]:

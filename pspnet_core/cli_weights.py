@@ -16,6 +16,7 @@ from pspnet_core.pretrained import cached_weights, find_weights, missing_weights
 if TYPE_CHECKING:
     from pspnet_core.classes import ClassSet
     from pspnet_core.models.checkpoint import Checkpoint
+    from pspnet_core.models.config import PSPNetConfig
 
 _log = logging.getLogger(__name__)
 _SAY_S = 2.0
@@ -35,6 +36,17 @@ def check_options(init: str, weights: Path | None) -> None:
             f"There is no file {file}.",
             "" if file is weights else "--init takes imagenet, none, or a file of weights.",
             "Check the name.",
+        )
+
+
+def check_stem(network: PSPNetConfig, preset: str) -> None:
+    """Raises: CheckpointError when torchvision publishes no ImageNet weights for a network like this one."""
+    if network.backbone.startswith("resnet") and network.stem != "conv7":
+        raise CheckpointError(
+            f"There are no ImageNet weights to fetch for the preset {preset}.",
+            "Its first layers are three convolutions; torchvision's ResNets begin with one of 7x7.",
+            "Give a file (--weights FILE, for instance of timm's resnet50s or resnet50c), start from a publisher's "
+            "network (--init FILE), or choose --preset torchvision-backbone.",
         )
 
 

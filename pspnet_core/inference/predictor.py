@@ -125,7 +125,8 @@ class Predictor:
         x = F.pad(x, (0, self._model.padding(width), 0, self._model.padding(height)))  # with the mean colour
         x = x.contiguous(memory_format=self.numerics.memory_format)
         with self.numerics.autocast():
-            return self._model.logits(x)[0].float()  # (K, h, w)
+            logits = self._model.logits(x)[0].float()  # (K, h, w)
+        return logits[:, : self._model.num_logits(height), : self._model.num_logits(width)]
 
 
 class _OpenRows:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pspnet_core.classes import ClassSet
 from pspnet_core.models.checkpoint import Checkpoint
-from pspnet_core.models.config import LITES, PSPNetConfig
+from pspnet_core.models.config import PSPNetConfig
 from pspnet_core.training.data import CACHE_BYTES, LabelledImage
 
 
@@ -111,11 +111,10 @@ class TrainConfig:
         return PSPNetConfig.studio_fast(len(self.classes))
 
 
-def network_for(backbone: str, num_classes: int) -> PSPNetConfig:
-    """The network that training starts with on ``backbone``: fast ones learn fast, the others as they were published.
+def network_for(backbone: str, num_classes: int, preset: str = "studio-fast") -> PSPNetConfig:
+    """The network that training starts with: a preset on another backbone.
 
     Raises:
-        ValueError: There is no such backbone, or the number of classes is impossible.
+        ValueError: There is no such preset or backbone, or the number of classes is impossible.
     """
-    preset = "studio-fast" if backbone in LITES else "torchvision-backbone"
     return PSPNetConfig.preset(preset, num_classes, backbone)

@@ -145,3 +145,15 @@ def test_random_weights_need_no_file(data, tmp_path) -> None:
     out = tmp_path / "x.safetensors"
     assert train(data, out, "--backbone", "mobilenet_v2", "--init", "none") == 0
     assert load_checkpoint(out).config.backbone == "mobilenet_v2"
+
+
+def test_preset_without_published_weights_says_what_to_do(data, tmp_path, capsys):
+    assert cli.main(["train", str(data), "--out", str(tmp_path / "x.safetensors"), "--preset", "semseg"]) == 1
+    assert "no ImageNet weights to fetch for the preset semseg" in capsys.readouterr().err
+
+
+def test_the_parser_knows_all_presets():
+    from pspnet_core.cli_ml import PRESET_NAMES
+    from pspnet_core.models.config import PRESETS
+
+    assert PRESET_NAMES == tuple(PRESETS)

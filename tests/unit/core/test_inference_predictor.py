@@ -41,6 +41,7 @@ def grids():
         "stride 8": eight,
         "align": replace(eight, align_corners=True),
         "deconv": replace(eight, decoder="deconv"),
+        "skip": PSPNetConfig.preset("studio-fast", 3, "resnet18"),
     }
     return {name: make_model(config) for name, config in configs.items()}
 
@@ -117,7 +118,7 @@ def test_bands_stay_small(grids, monkeypatch):
 
 
 @pytest.mark.parametrize("size", [(65, 81), (64, 64), (50, 37), (700, 300), (1, 1)])
-@pytest.mark.parametrize("grid", ["align", "stride 8", "deconv"])
+@pytest.mark.parametrize("grid", ["align", "stride 8", "deconv", "skip"])
 def test_other_grids_cover_the_image(grids, grid, size, exact):
     """One window equals the network where it fits its grid; several cover everything without a seam."""
     checkpoint = Checkpoint(grids[grid].eval(), CLASSES)
