@@ -16,6 +16,7 @@ GROUP_CHANNELS = 8
 Stem = Literal["conv7", "deep64", "deep32"]
 Shortcut = Literal["conv", "avg"]
 Dilation = Literal["all", "contract"]
+BasicDilation = Literal["first", "both"]
 StrideAt = Literal["3x3", "1x1"]
 Context = Literal["pyramid", "none"]
 DropoutKind = Literal["channel", "element"]
@@ -66,6 +67,8 @@ class PSPNetConfig:
             ("vd").
         dilation: Of a stage whose stride became dilation: ``all`` its 3x3 convolutions are dilated alike, or the first
             block still has the dilation of the stage before (``contract``; EfficientNet-Lite knows only that).
+        basic_dilation: Which convolutions of a ResNet-18's or 34's block are dilated: mmsegmentation's ``first`` only,
+            or ``both`` (CSAIL, timm).
         stride_at: Convolution of a ResNet's bottleneck that has the stride.
         maxpool_ceil: Whether the ResNet's max pooling rounds sizes up.
         context: ``pyramid`` pooling, or ``none``: a fully convolutional network.
@@ -96,6 +99,7 @@ class PSPNetConfig:
     stem: Stem = "conv7"
     shortcut: Shortcut = "conv"
     dilation: Dilation = "contract"
+    basic_dilation: BasicDilation = "first"
     stride_at: StrideAt = "3x3"
     maxpool_ceil: bool = False
     context: Context = "pyramid"
@@ -206,6 +210,7 @@ _CHOICES = {
     "stem": get_args(Stem),
     "shortcut": get_args(Shortcut),
     "dilation": get_args(Dilation),
+    "basic_dilation": get_args(BasicDilation),
     "stride_at": get_args(StrideAt),
     "context": get_args(Context),
     "dropout_kind": get_args(DropoutKind),
@@ -243,7 +248,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "mmseg-769": _MMSEG | {"align_corners": True},
         # CSAILVision/semantic-segmentation-pytorch, "ppm_deepsup".
         "csail": _PAPER
-        | {"dilation": "contract", "align_corners": False, "aux": (AuxHead(3, 512, 0.4),), "bn_momentum": 0.001},
+        | {"dilation": "contract", "align_corners": False, "aux": (AuxHead(3, 512, 0.4),), "bn_momentum": 0.001}
+        | {"basic_dilation": "both"},
         # zhanghang1989/PyTorch-Encoding, "PSP".
         "encoding": _PAPER | {"dilation": "contract", "aux": (AuxHead(3, 256, 0.2),), "dropout_kind": "element"},
         # A backbone of torchvision as it was pretrained, to be fine-tuned in small batches: its norms stay as they are.

@@ -38,6 +38,7 @@ class BlockSpec:
         channels: Of its inner convolutions.
         stride: 1 or 2.
         dilation: Of its 3x3 convolution; in a basic block of the first one.
+        second_dilation: Of a basic block's second 3x3 convolution.
         stride_at: Convolution of a bottleneck that has the stride.
         averages: Whether a shortcut with stride averages first.
     """
@@ -46,6 +47,7 @@ class BlockSpec:
     channels: int
     stride: int
     dilation: int
+    second_dilation: int
     stride_at: StrideAt
     averages: bool
 
@@ -76,16 +78,16 @@ class _Block(nn.Module):
 
 
 class BasicBlock(_Block):
-    """Two 3x3 convolutions; only the first is ever dilated, as in mmsegmentation."""
+    """Two 3x3 convolutions."""
 
     expansion = 1
 
     def __init__(self, spec: BlockSpec, norm: partial[nn.Module]) -> None:
         super().__init__(spec, norm)
-        c, d = spec.channels, spec.dilation
+        c, d, e = spec.channels, spec.dilation, spec.second_dilation
         self.conv1 = nn.Conv2d(spec.in_channels, c, 3, spec.stride, padding=d, dilation=d, bias=False)
         self.bn1 = norm(channels=c)
-        self.conv2 = nn.Conv2d(c, c, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(c, c, 3, padding=e, dilation=e, bias=False)
         self.bn2 = norm(channels=c)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -121,8 +123,8 @@ class ResNet(Backbone):
     """Features of a ResNet; any input size.
 
     Args:
-        config: Its ``backbone``, ``output_stride``, ``stem``, ``shortcut``, ``dilation``, ``stride_at``,
-            ``maxpool_ceil``, ``backbone_norm`` and ``bn_momentum``.
+        config: Its ``backbone``, ``output_stride``, ``stem``, ``shortcut``, ``dilation``,
+            ``basic_dilation``, ``stride_at``, ``maxpool_ceil``, ``backbone_norm`` and ``bn_momentum``.
     """
 
     def __init__(self, config: PSPNetConfig) -> None:
@@ -143,6 +145,7 @@ class ResNet(Backbone):
                     channels=64 << number,
                     stride=strides[number] if index == 0 else 1,
                     dilation=first if index == 0 else dilations[number],
+                    second_dilation=dilations[number] if config.basic_dilation == "both" else 1,
                     stride_at=config.stride_at,
                     averages=config.shortcut == "avg",
                 )

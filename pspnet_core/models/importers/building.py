@@ -94,8 +94,8 @@ def read_config(found: Translated, publisher: Publisher, layout: Layout, facts: 
     if facts.backbone in BASIC and not (publisher.has_basic_blocks or layout.is_backbone):
         raise CheckpointError(
             f"{facts.name or 'The state dict'} is a {facts.backbone} of {publisher.name}, which cannot be imported.",
-            "Its code dilates both convolutions of a block; networks here dilate the first, as mmsegmentation does.",
-            f"Choose a ResNet-50 or larger of {publisher.name}, or a ResNet-18 of mmsegmentation.",
+            "Its tensors do not tell which convolutions of a block are dilated, and no such network was published.",
+            f"Choose a ResNet-50 or larger of {publisher.name}, or a ResNet-18 of mmsegmentation or CSAIL.",
         )
     settings: dict[str, Any] = {**publisher.settings, **layout.settings}
     weight = settings.pop("aux_weight", None)

@@ -38,6 +38,7 @@ PUBLISHER = Publisher(
         Layout(KeyMap(_ENCODER), ("conv1.weight", "conv3.weight", "layer1.0.conv1.weight"), is_backbone=True),
     ),
     preset="csail",
+    has_basic_blocks=True,
     # The first are running sums of its own synchronised batch norm.
     ignored=(r".*\._tmp_running_mean", r".*\._tmp_running_var", r".*\._running_iter", r"fc\..*"),
 )

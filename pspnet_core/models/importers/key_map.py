@@ -135,8 +135,7 @@ class Publisher:
         ignored: Regular expressions of names that are known and not needed.
         aliases: (start of a name in some of their versions, the same in the layouts).
         is_bgr: Whether their first convolution takes blue first.
-        has_basic_blocks: Whether their networks on ResNet-18 and 34 dilate as ours do: the first convolution of a block
-            only.
+        has_basic_blocks: Whether it is known how their networks on ResNet-18 and 34 dilate.
         varying: Settings that differ between their networks.
         decide: Finds further settings, and says what it had to guess. Raises: CheckpointError.
     """

@@ -180,6 +180,27 @@ def narrow(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     }
 
 
+def test_resnet18_of_csail_dilates_both_convolutions_of_a_block() -> None:
+    """Its features are those of timm, which was dilated in the same way; names and stem are CSAIL's."""
+    theirs = timm.create_model(
+        "resnet18", features_only=True, out_indices=(1, 2, 3, 4), output_stride=8, stem_type="deep", stem_width=64
+    )
+    tensors = golden.randomise(theirs)
+    renamed = {"conv1.0": "conv1", "conv1.1": "bn1", "conv1.3": "conv2", "conv1.4": "bn2", "conv1.6": "conv3"}
+    renamed |= {"bn1": "bn3"}
+    encoder = {}
+    for key, tensor in tensors.items():
+        start, _, part = key.rpartition(".")
+        encoder[f"{renamed.get(start, start)}.{part}"] = tensor
+    iterations = {"bn1._running_iter": torch.ones(1)}
+    checkpoint = quietly(encoder | iterations)
+    assert (checkpoint.config.backbone, checkpoint.config.basic_dilation) == ("resnet18", "both")
+    image = golden.image(65, 81)
+    with torch.inference_mode():
+        for mine, expected in zip(checkpoint.model.backbone(image), theirs.eval()(image), strict=True):
+            assert torch.equal(mine, expected)
+
+
 def test_two_files_of_csail(tmp_path) -> None:
     tensors = narrow(golden.state_dict("csail_r50"))
     paths = []

@@ -165,7 +165,7 @@ def test_basic_blocks_of_publishers_that_dilate_them_otherwise(whole) -> None:
             tensors[new] = tensor
     error = refusal(tensors)
     assert "a resnet18 of semseg, which cannot be imported" in error.title
-    assert "dilates both convolutions" in error.detail
+    assert "which convolutions of a block are dilated" in error.detail
 
 
 def test_two_files_that_hold_the_same(tmp_path, whole) -> None:
