@@ -333,7 +333,8 @@ def _reason(error: Exception) -> str:
     inner = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(inner, TimeoutError):
         return "The server did not answer in time."
-    return f"{inner}." if str(inner) else f"{type(inner).__name__}."
+    text = (isinstance(inner, OSError) and inner.strerror) or str(inner) or type(inner).__name__
+    return f"{text}."
 
 
 def _unreachable(remote: RemoteFile, transfer: _Transfer, reason: str) -> DownloadError:

@@ -7,17 +7,21 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
+from pspnet_core.classes import ClassSet
 from pspnet_core.devices import is_out_of_memory, out_of_memory, resolve_device, set_threads
 from pspnet_core.errors import CheckpointError, TrainingError
 from pspnet_core.models.checkpoint import Checkpoint
+from pspnet_core.models.class_change import change_classes
 from pspnet_core.project.project import Project
 from pspnet_core.training.collection import Collection, collect
 from pspnet_core.training.comparison import Comparison, Scores
-from pspnet_core.training.config import Recipe, TrainConfig
+from pspnet_core.training.config import Recipe, TrainConfig, network_for
 from pspnet_core.training.events import Decided, FinishEarly, Finished, TrainEvent, insisting
 from pspnet_core.training.exposure import Exposure, merged
 from pspnet_core.training.loop import NOTHING_LEARNED, train
+from pspnet_core.training.start import Start
 from pspnet_core.training.versions import VersionStore
 
 _COMPARE_SHARE = 0.04  # of the time, for scoring one version
@@ -30,10 +34,11 @@ def finetune(
     device: str = "auto",
     num_threads: int | None = None,
     recipe: Recipe | None = None,
+    start: Start | None = None,
 ) -> Iterator[TrainEvent | Decided]:
     """Train a new version of ``project`` from all that is labelled, and adopt it if it is better.
 
-    It starts from ImageNet weights with all labels, so that nothing wrong is carried along. Items of split test and
+    It starts anew, with all labels, so that nothing wrong is carried along. Items of split test and
     skipped ones take no part; those of split val, or else items or blocks by the evidence rule, are held out. Pixels
     painted meanwhile may or may not take part. Both versions are scored on pixels that neither learned from; where none
     is left, the new one is adopted without evidence. :class:`FinishEarly` keeps what was learned so far.
@@ -45,6 +50,7 @@ def finetune(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         num_threads: Torch threads of the calling thread; None leaves them as they are.
         recipe: How to learn.
+        start: What to start with; what the settings of the project say when not given.
 
     Yields:
         Events of :func:`fit`, and :class:`Decided` as the last.
@@ -52,13 +58,14 @@ def finetune(
     Raises:
         TrainingError: Nothing is labelled, an image cannot be read (it is named), or training broke down.
         DeviceError: The device is not there, or memory ran out.
-        CheckpointError: The ImageNet weights are missing.
+        CheckpointError: The ImageNet weights, or the imported version, are missing or damaged.
         StorageError: The version could not be written.
     """
     set_threads(num_threads)
     configure = partial(TrainConfig, seed=seed, device=device, recipe=recipe or Recipe())
+    start = start or Start.of(project.settings)
     try:
-        yield (yield from _finetune(project, seconds, device, configure))
+        yield (yield from _finetune(project, seconds, device, start, configure))
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             raise out_of_memory(resolve_device(device), "fine-tuning") from error
@@ -66,17 +73,17 @@ def finetune(
 
 
 def _finetune(
-    project: Project, seconds: float, device: str, configure: Callable[..., TrainConfig]
+    project: Project, seconds: float, device: str, start: Start, configure: Callable[..., TrainConfig]
 ) -> Generator[TrainEvent, None, Decided]:
-    """As :func:`finetune`; ``configure`` makes the configuration out of data and time."""
-    start = time.monotonic()
+    """As :func:`finetune`; ``configure`` makes the configuration out of data, what to start with, and time."""
+    start_s = time.monotonic()
     store = VersionStore(project.folder / "versions")
     current = _current(store)
     try:
         data = yield from collect(project, merged(_exposures(store)))
         comparison = _comparison(current, data, device)
         if comparison is not None:
-            yield from comparison.score_old(start + _COMPARE_SHARE * seconds)
+            yield from comparison.score_old(start_s + _COMPARE_SHARE * seconds)
     except FinishEarly:
         raise TrainingError(*NOTHING_LEARNED) from None
     later_s = comparison.cost_s if comparison is not None else 0.0
@@ -84,14 +91,23 @@ def _finetune(
         train=data.train,
         holdout=data.holdout,
         classes=data.classes,
-        seconds=max(1.0, seconds - (time.monotonic() - start) - later_s),
-        origin={"init": "imagenet", "project": project.uuid, "holdout": data.rule},
+        **_initial(start, store, data.classes),
+        seconds=max(1.0, seconds - (time.monotonic() - start_s) - later_s),
+        origin={"init": start.to_json(), "project": project.uuid, "holdout": data.rule},
     )
     finished = yield from train(config)
     scores: Scores = None, None
     if comparison is not None:
         scores = yield from insisting(comparison.score_new(finished.checkpoint))
     return _decide(store, finished, data, scores, current)
+
+
+def _initial(start: Start, store: VersionStore, classes: ClassSet) -> dict[str, Any]:
+    """Network and weights to start with, as arguments of :class:`TrainConfig`. Raises: CheckpointError."""
+    if start.version is None:
+        return {"model": network_for(start.backbone, len(classes)), "weights": start.file}
+    checkpoint = store.load(start.version)
+    return {"init": checkpoint if checkpoint.classes == classes else change_classes(checkpoint, classes)[0]}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,121 @@
+"""Published networks as versions of a project, and fine-tunes that start from something else than the default."""
+
+import pytest
+
+torch = pytest.importorskip("torch")
+import torchvision  # noqa: E402
+
+from pspnet_core.classes import ClassSet  # noqa: E402
+from pspnet_core.errors import CheckpointError  # noqa: E402
+from pspnet_core.models import PSPNetConfig, make_model  # noqa: E402
+from pspnet_core.models.checkpoint import Checkpoint, save_checkpoint  # noqa: E402
+from pspnet_core.project.project import Project  # noqa: E402
+from pspnet_core.training.config import Recipe  # noqa: E402
+from pspnet_core.training.events import Decided, FinishEarly, Step  # noqa: E402
+from pspnet_core.training.finetune import finetune  # noqa: E402
+from pspnet_core.training.imported import add_imported, read_network  # noqa: E402
+from pspnet_core.training.start import SETTING, Start  # noqa: E402
+from pspnet_core.training.versions import VersionStore  # noqa: E402
+from tests.helpers.tiny import write_data_set  # noqa: E402
+
+THEIRS = ClassSet().add("Bar").add("lamp").add("ground")
+
+
+@pytest.fixture
+def project(tmp_path):
+    """With the classes ground, square, bar."""
+    return Project.open(write_data_set(tmp_path / "d", train=3, val=1, test=0))
+
+
+@pytest.fixture
+def file(tmp_path):
+    model = make_model(PSPNetConfig.studio_fast(3))
+    return save(Checkpoint(model.eval(), THEIRS, origin={"project": "another"}), tmp_path / "theirs.safetensors")
+
+
+def save(checkpoint, path):
+    save_checkpoint(checkpoint, path)
+    return path
+
+
+def run(project, start=None):
+    recipe = Recipe(batch_size=2, crop_px=64, warmup_steps=2)
+    events = finetune(project, seconds=20, device="cpu", recipe=recipe, start=start)
+    event, has_learned = next(events), False
+    while not isinstance(event, Decided):
+        wants_end = isinstance(event, Step) and not has_learned
+        has_learned |= wants_end
+        event = events.throw(FinishEarly()) if wants_end else next(events)
+    return event
+
+
+def test_an_imported_network_becomes_a_version_with_the_projects_classes(project, file):
+    imported = add_imported(project, read_network([file]))
+    assert (imported.known, imported.new, imported.dropped) == (("ground", "bar"), ("square",), ("lamp",))
+    assert (imported.publisher, imported.backbone) == ("studio", "efficientnet_lite0")
+    store = VersionStore(project.folder / "versions")
+    (version,) = store.list()
+    assert version == imported.version
+    assert store.current is None
+    assert version.record["imported"]["file"] == "theirs.safetensors"
+    assert version.record["known_classes"] == ["ground", "bar"]
+    checkpoint = store.load(1)
+    assert checkpoint.classes == project.classes
+    theirs = read_network([file]).model.state_dict()["classifier.1.weight"]
+    ours = checkpoint.model.state_dict()["classifier.1.weight"]
+    names = checkpoint.classes.names
+    assert torch.equal(ours[names.index("bar")], theirs[0])
+    assert torch.equal(ours[names.index("ground")], theirs[2])
+
+
+def test_an_imported_version_is_compared_as_one_that_learned_nothing_here(project, file):
+    add_imported(project, read_network([file]))
+    VersionStore(project.folder / "versions").set_current(1)
+    decided = run(project)
+    assert decided.old_mean_iou is not None
+
+
+def test_one_of_this_project_is_not_taken_for_one_that_learned_nothing(project, tmp_path):
+    model = make_model(PSPNetConfig.studio_fast(3)).eval()
+    own = save(Checkpoint(model, project.classes, origin={"project": project.uuid}), tmp_path / "own.safetensors")
+    assert "trained_items" not in add_imported(project, read_network([own])).version.record
+
+
+def test_a_fine_tune_starts_from_an_imported_version(project, file):
+    add_imported(project, read_network([file]))
+    project.settings[SETTING] = Start(version=1).to_json()
+    decided = run(project)
+    tuned = VersionStore(project.folder / "versions").load(decided.version.number)
+    assert tuned.origin["init"]["version"] == 1
+    imported = VersionStore(project.folder / "versions").load(1).model.state_dict()
+    assert torch.equal(tuned.model.state_dict()["backbone.stem.weight"], imported["backbone.stem.weight"])  # frozen
+    with pytest.raises(CheckpointError, match="no version 9"):
+        run(project, Start(version=9))
+
+
+def test_a_fine_tune_starts_with_the_chosen_backbone(project, tmp_path):
+    torch.save(torchvision.models.mobilenet_v2(weights=None).state_dict(), tmp_path / "mine.pth")
+    decided = run(project, Start("mobilenet_v2", tmp_path / "mine.pth"))
+    tuned = VersionStore(project.folder / "versions").load(decided.version.number)
+    assert tuned.config.backbone == "mobilenet_v2"
+    assert tuned.origin["init"]["file"] == str(tmp_path / "mine.pth")
+
+
+def test_a_backbone_alone_is_no_network(tmp_path):
+    torch.save(torchvision.models.mobilenet_v2(weights=None).state_dict(), tmp_path / "mine.pth")
+    with pytest.raises(CheckpointError, match="only a backbone") as caught:
+        read_network([tmp_path / "mine.pth"])
+    assert "starts with" in caught.value.remedy
+
+
+def test_the_setting_survives_and_what_is_unknown_is_the_default(tmp_path):
+    for start in (Start(), Start("resnet18", tmp_path / "a.pth"), Start(version=3)):
+        assert Start.of({SETTING: start.to_json()}) == start
+    for row in (None, [], "x", {"backbone": "vgg"}, {"version": 0}, {"version": "x"}, {"file": None}):
+        assert Start.of({SETTING: row}) == Start()
+    with pytest.raises(ValueError, match="vgg"):
+        Start("vgg")
+    assert not Start("resnet18", tmp_path / "a.pth").has_weights
+    (tmp_path / "a.pth").write_bytes(b"")
+    assert Start("resnet18", tmp_path / "a.pth").has_weights
+    assert Start().has_weights
