@@ -163,6 +163,7 @@ class FakeTraining(QObject):
     ended = Signal(object)
     versions_changed = Signal()
     current_changed = Signal()
+    start_changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
-from pspnet_core.classes import ClassSet
+from pspnet_core.classes import ClassDef, ClassSet
 from pspnet_core.errors import PspnetError
 from pspnet_core.project.project import Notice, Project, Rescan, Split, Status
 from pspnet_core.types import UNLABELLED
@@ -137,6 +137,19 @@ class Session(QObject):
         self._after_classes_changed()
         self.autosave.project_changed()
         return class_id
+
+    def add_classes(self, classes: Iterable[ClassDef]) -> None:
+        """Add classes with their names and colours; each gets an id of this project.
+
+        Raises: ClassSetError (a name is taken, no id is left); those before it are then there.
+        """
+        assert self.project is not None, "no project is open"
+        try:
+            for c in classes:
+                self.project.add_class(c.name, c.color)
+        finally:
+            self._after_classes_changed()
+            self.autosave.project_changed()
 
     def set_status(self, key: str, status: Status) -> None:
         """Say how far an image is."""

@@ -11,9 +11,11 @@ from PySide6.QtCore import QObject, Signal
 from pspnet_core.errors import PspnetError
 from pspnet_core.project.project import Split, Status
 from pspnet_core.training.events import FinishEarly
+from pspnet_core.training.start import SETTING, Start
 from pspnet_core.training.versions import Version, VersionStore
 from pspnet_studio.jobs.runner import JobHandle, Lane, Priority
 from pspnet_studio.messages import tr
+from pspnet_studio.model.networks import name_of
 from pspnet_studio.model.session import Session
 
 
@@ -26,6 +28,7 @@ class Training(QObject):
         ended: Decided, a PspnetError, or None when it was cancelled.
         versions_changed: A version was added.
         current_changed: Another version (or none) predicts from now on.
+        start_changed: Fine-tunes start with another network from now on.
     """
 
     started = Signal()
@@ -33,6 +36,7 @@ class Training(QObject):
     ended = Signal(object)
     versions_changed = Signal()
     current_changed = Signal()
+    start_changed = Signal()
 
     def __init__(self, session: Session, device: str = "auto", seed: int = 0, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -72,7 +76,7 @@ class Training(QObject):
             for item in project.items
         ):
             return False, tr("Paint something in at least one image that is not in the test split.")
-        return True, ""
+        return self._can_use_start()
 
     def start(self, seconds: float) -> None:
         """Save, then fine-tune in the background for about ``seconds``."""
@@ -95,6 +99,26 @@ class Training(QObject):
             self._handle.finish_early(FinishEarly())
         else:
             self.cancel()  # nothing was learned yet
+
+    @property
+    def start_choice(self) -> Start:
+        """What fine-tunes of the open project start with."""
+        project = self._session.project
+        return Start() if project is None else Start.of(project.settings)
+
+    def set_start(self, start: Start) -> None:
+        """Let fine-tunes of the open project start with something else."""
+        project = self._session.project
+        assert project is not None, "no project is open"
+        project.settings[SETTING] = start.to_json()
+        self._session.autosave.project_changed()
+        self.start_changed.emit()
+
+    def take_imported(self, number: int) -> None:
+        """A version was imported: let it predict, and let fine-tunes start from it."""
+        self._reload()
+        self.set_current(number)
+        self.set_start(Start(version=number))
 
     def versions(self) -> list[Version]:
         """All versions of the project, oldest first."""
@@ -123,6 +147,17 @@ class Training(QObject):
         return next(v.path for v in self._versions if v.number == number)
 
     # --- inside
+
+    def _can_use_start(self) -> tuple[bool, str]:
+        start = self.start_choice
+        if start.version is not None:
+            is_here = any(v.number == start.version and v.path.is_file() for v in self._versions)
+        else:
+            is_here = start == Start() or start.has_weights
+        if is_here:
+            return True, ""
+        reason = tr("A fine-tune is to start with {name}, which is not on this computer: see Model > Network…")
+        return False, reason.format(name=name_of(start))
 
     def _is_open_and_labelled(self, key: str) -> bool:
         document = self._session.document

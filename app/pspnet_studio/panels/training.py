@@ -160,6 +160,7 @@ class TrainingPanel(QWidget):
         training.ended.connect(self._on_ended)
         training.versions_changed.connect(self._update_versions)
         training.current_changed.connect(self._update_current)
+        training.start_changed.connect(self.refresh)
         self._predictions.state_changed.connect(self._on_prediction_changed)
         session.project_changed.connect(self._on_project_changed)
         session.document_changed.connect(self._on_document_changed)

@@ -127,6 +127,15 @@ def action_table() -> tuple[ActionSpec, ...]:
         ActionSpec("stop_training", tr("Stop fine-tune and keep"), "stop", "", MODEL),
         ActionSpec("cancel_training", tr("Cancel fine-tune"), "", "", MODEL),
         ActionSpec("predict", tr("Predict this image again"), "", "F5", MODEL),
+        ActionSpec("network", tr("Network…"), "", "", MODEL, tip=tr("Choose what a fine-tune starts with")),
+        ActionSpec(
+            "import_weights",
+            tr("Import weights…"),
+            "",
+            "",
+            MODEL,
+            tip=tr("Take over a trained network of this or another program"),
+        ),
         ActionSpec("about", tr("About PSPNet Studio"), "", "", HELP),
         *(ActionSpec(f"class_{n}", tr("Class {number}").format(number=n), "", str(n % 10), "") for n in range(1, 11)),
     )

@@ -23,6 +23,8 @@ from pspnet_studio.model.tool_state import ToolState
 from pspnet_studio.model.training import Training
 from pspnet_studio.settings import Settings
 from pspnet_studio.windows.export_flow import ExportFlow
+from pspnet_studio.windows.import_flow import ImportFlow
+from pspnet_studio.windows.network_flow import NetworkFlow
 
 if TYPE_CHECKING:
     from pspnet_studio.windows.main_window import MainWindow
@@ -56,7 +58,10 @@ class Commands(QObject):
         self._window, self._actions, self._canvas = window, window.actions_by_id, window.canvas
         self._session, self._training, self._predictions = session, training, predictions
         self._tool_state, self._settings = tool_state, settings
-        self._export_flow = ExportFlow(session, window, window.message_bar.show_message)
+        show = window.message_bar.show_message
+        self._export_flow = ExportFlow(session, window, show)
+        self._network_flow = NetworkFlow(session, training, window, show)
+        self._import_flow = ImportFlow(session, training, window, show)
         self._document: Document | None = None
         for action_id, function in self._functions().items():
             self._actions[action_id].triggered.connect(lambda _=False, function=function: function())
@@ -115,6 +120,8 @@ class Commands(QObject):
             "stop_training": self._training.is_running,
             "cancel_training": self._training.is_running,
             "predict": document is not None and self._training.current_version is not None,
+            "network": project is not None,
+            "import_weights": project is not None,
         }
         needs_document = ("fit", "actual_size", "zoom_in", "zoom_out", "previous", "next", "show_overlay", *_TOOLS)
         for action_id in (*needs_document, *(f"status_{s.value}" for s in Status)):
@@ -157,6 +164,8 @@ class Commands(QObject):
             "stop_training": training.finish_early,
             "cancel_training": training.cancel,
             "predict": self._predictions.refresh,
+            "network": self._network_flow.ask,
+            "import_weights": self._import_flow.ask,
             "about": self._about,
         }
         functions |= {tool: partial(tools.set_tool, tool) for tool in _TOOLS}
