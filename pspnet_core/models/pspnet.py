@@ -8,13 +8,13 @@ Legend: N batch, C channels, K classes, H, W input size, h, w feature size.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pspnet_core.models.backbones import Backbone, Features, make_backbone
-from pspnet_core.models.backbones.efficientnet_lite import EfficientNetLite, load_imagenet
 from pspnet_core.models.config import AuxHead, Norm, PSPNetConfig
 from pspnet_core.models.decoder import Deconvolution, bilinear, crop
 from pspnet_core.models.layers import ConvNormReLU, Freezable, make_dropout
@@ -121,14 +121,11 @@ class PSPNet(Freezable):
         """Input size over the size of :meth:`logits`."""
         return self.config.logit_stride
 
-    def load_imagenet_backbone(self) -> None:
-        """Start the backbone from ImageNet. Raises: CheckpointError."""
-        if isinstance(self.backbone, EfficientNetLite):
-            load_imagenet(self.backbone)
-        else:
-            from pspnet_core.models import weights
+    def load_imagenet_backbone(self, file: Path | None = None) -> None:
+        """Start the backbone from the ImageNet weights on this computer, or in ``file``. Raises: CheckpointError."""
+        from pspnet_core.models.weights import load_imagenet
 
-            weights.load_imagenet(self.backbone, self.config.backbone)
+        load_imagenet(self.backbone, self.config.backbone, file)
 
     def head_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters of everything but the backbone."""

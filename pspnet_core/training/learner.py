@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from torch import Tensor
 from pspnet_core.devices import Numerics
 from pspnet_core.errors import TrainingError
 from pspnet_core.models.checkpoint import Checkpoint, Preprocessing
+from pspnet_core.models.class_change import change_classes
 from pspnet_core.models.pspnet import PSPNet, make_model
-from pspnet_core.models.weights import imagenet_preprocessing, load_imagenet
+from pspnet_core.models.weights import imagenet_preprocessing
 from pspnet_core.training.config import Recipe, TrainConfig
 from pspnet_core.training.losses import class_weights, summed_cross_entropy, total_weight
 from pspnet_core.training.optimizer import AdamW, ParameterGroup
@@ -129,13 +131,13 @@ class Learner:
 
 
 def _initial_model(config: TrainConfig) -> PSPNet:
+    if isinstance(config.init, Checkpoint):
+        return _taken_over(config.init, config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = make_model(config.network)
-    if isinstance(config.init, Checkpoint):
-        _take_over(model, config)
-    elif config.init == "imagenet":
-        load_imagenet(model.backbone, config.network.backbone, config.weights)
+    if config.init == "imagenet":
+        model.load_imagenet_backbone(config.weights)
     return model
 
 
@@ -146,6 +148,18 @@ def _preprocessing(config: TrainConfig) -> Preprocessing:
     return imagenet_preprocessing(config.network.backbone)
 
 
+def _taken_over(init: Checkpoint, config: TrainConfig) -> PSPNet:
+    """A copy of the initial network; rows of its classifiers go over by the names of the classes."""
+    if config.network != replace(init.config, num_classes=len(config.classes)):
+        raise TrainingError(
+            "The initial checkpoint has another shape than the network to train.",
+            f"Expected {config.network}, found {init.config}.",
+            "Start from ImageNet, or from a checkpoint of the same shape.",
+        )
+    changed, _ = change_classes(init, config.classes, config.seed)
+    return changed.model.requires_grad_(True)
+
+
 def _freeze(model: PSPNet, config: TrainConfig) -> None:
     """Keep what is pretrained and what a few small batches would spoil: early stages, statistics of batch norms."""
     model.freeze(config.recipe.frozen_stages if config.init != "none" else 0)
@@ -153,32 +167,6 @@ def _freeze(model: PSPNet, config: TrainConfig) -> None:
         model.freeze_batchnorm()
     elif config.init == "imagenet":
         model.backbone.freeze_batchnorm()
-
-
-@torch.no_grad()
-def _take_over(model: PSPNet, config: TrainConfig) -> None:
-    """Copy the initial checkpoint; rows of classifiers only for classes of equal id and name."""
-    assert isinstance(config.init, Checkpoint)
-    old, target = config.init.model.state_dict(), model.state_dict()
-    names = {c.index: (row, c.name) for row, c in enumerate(config.init.classes)}
-    rows = [
-        (new_row, names[c.index][0])
-        for new_row, c in enumerate(config.classes)
-        if names.get(c.index, (0, None))[1] == c.name
-    ]
-    per_class = model.class_parameters()
-    for name, value in target.items():
-        if name not in old or (name not in per_class and old[name].shape != value.shape):
-            raise TrainingError(
-                "The initial checkpoint has another shape than the network to train.",
-                f"{name} does not fit: {config.init.config} and {config.network}.",
-                "Start from ImageNet, or from a checkpoint of the same backbone.",
-            )
-        if name in per_class:
-            for new_row, old_row in rows:
-                value[new_row] = old[name][old_row]
-        else:
-            value.copy_(old[name])
 
 
 def _groups(model: PSPNet, recipe: Recipe) -> list[ParameterGroup]:
