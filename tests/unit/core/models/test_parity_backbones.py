@@ -158,6 +158,24 @@ def test_stride_on_the_first_convolution_and_ceiling_pool_equal_a_changed_torchv
             assert torch.equal(found, expected)
 
 
+@pytest.mark.parametrize("name", ["resnet50", "mobilenet_v2"])
+def test_contracted_dilation_computes_the_pretrained_network_at_more_places(name: str) -> None:
+    """Every fourth feature at stride 8 is the feature at stride 32. With all blocks dilated alike it is not."""
+    coarse = make_backbone(_config(name, output_stride=32, backbone_norm="batch")).eval()
+    randomise(coarse)
+    image = _image(65, 97)
+    features = {}
+    for dilation in ("contract", "all"):
+        dense = make_backbone(_config(name, output_stride=8, dilation=dilation, backbone_norm="batch")).eval()
+        dense.load_state_dict(coarse.state_dict())
+        with torch.no_grad():
+            features[dilation] = dense(image).stage4[..., ::4, ::4]
+    with torch.no_grad():
+        expected = coarse(image).stage4
+    torch.testing.assert_close(features["contract"], expected, atol=1e-5, rtol=1e-5)
+    assert float((features["all"] - expected).abs().max()) > 1e-3
+
+
 TIMM = {"resnet50s": "deep64", "resnet50c": "deep32"}
 
 
