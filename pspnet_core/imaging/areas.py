@@ -6,6 +6,7 @@ shape (0, 0).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -99,6 +100,18 @@ def common(area: Area, other: Area) -> Area:
     """The pixels that are in both areas."""
     rect = area[0].intersect(other[0])
     return tight_area(rect, mask_within(area, rect) & mask_within(other, rect))
+
+
+def pixel_under(point: tuple[float, float], rect: Rect) -> tuple[int, int] | None:
+    """Row and column, counted from the corner of ``rect``, of the pixel under a point of the image; None outside.
+
+    Raises:
+        ValueError: The point is not finite.
+    """
+    if not all(map(math.isfinite, point)):
+        raise ValueError(f"not finite: {point}")
+    column, row = math.floor(point[0]) - rect.x, math.floor(point[1]) - rect.y
+    return (row, column) if 0 <= row < rect.h and 0 <= column < rect.w else None
 
 
 def num_pixels(area: Area) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pspnet_core.errors import SelectionError
-from pspnet_core.imaging.areas import Area, empty_area, tight_area, united
+from pspnet_core.imaging.areas import Area, empty_area, pixel_under, tight_area, united
 from pspnet_core.imaging.cv import cv2
 from pspnet_core.imaging.planes import TILE_PX
 from pspnet_core.imaging.strokes import Point
@@ -55,14 +54,12 @@ def connected_tiles(
     """
     if connectivity not in (4, 8):
         raise ValueError(f"connectivity must be 4 or 8, got {connectivity}")
-    if not all(map(math.isfinite, seed)):
-        raise ValueError(f"not finite: {seed}")
     bounds = Rect(0, 0, shape[1], shape[0])
-    column, row = math.floor(seed[0]), math.floor(seed[1])
-    if not (0 <= row < bounds.h and 0 <= column < bounds.w):
+    start = pixel_under(seed, bounds)
+    if start is None:
         return []
     reached: dict[_Key, BoolMask] = {}
-    pending: dict[_Key, list[_Places]] = {(row // TILE_PX, column // TILE_PX): [np.array([[row, column]])]}
+    pending: dict[_Key, list[_Places]] = {(start[0] // TILE_PX, start[1] // TILE_PX): [np.array([start])]}
     total = 0
     while pending:
         key = next(iter(pending))  # first in, first out: a tile waits until all its neighbours have reached it
@@ -109,12 +106,10 @@ def flood_tiles(
         SelectionError: The region has more than ``max_pixels`` pixels.
         ValueError: The seed is not finite, or the connectivity neither 4 nor 8.
     """
-    if not all(map(math.isfinite, seed)):
-        raise ValueError(f"not finite: {seed}")
-    column, row = math.floor(seed[0]), math.floor(seed[1])
-    if not (0 <= row < shape[0] and 0 <= column < shape[1]):
+    start = pixel_under(seed, Rect(0, 0, shape[1], shape[0]))
+    if start is None:
         return []
-    class_id = int(read(Rect(column, row, 1, 1))[0, 0])
+    class_id = int(read(Rect(start[1], start[0], 1, 1))[0, 0])
 
     def matches(rect: Rect) -> BoolMask:
         same: BoolMask = read(rect) == class_id
@@ -170,13 +165,11 @@ def component_at(
     """
     if allowed is not None and allowed.shape != class_map.shape:
         raise ValueError(f"allowed {allowed.shape} does not fit the class map {class_map.shape}")
-    if not all(map(math.isfinite, point)):
-        raise ValueError(f"not finite: {point}")
-    column, row = math.floor(point[0]), math.floor(point[1])
     height, width = class_map.shape
-    if not (0 <= row < height and 0 <= column < width):
+    start = pixel_under(point, Rect(0, 0, width, height))
+    if start is None:
         return empty_area()
-    class_id = int(class_map[row, column])
+    class_id = int(class_map[start])
 
     def matches(rect: Rect) -> BoolMask:
         same: BoolMask = class_map[rect.slices] == class_id

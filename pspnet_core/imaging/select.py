@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pspnet_core.imaging.areas import Area, check_fits, check_pixels, empty_area, mask_within, tight_area
+from pspnet_core.imaging.areas import Area, check_fits, check_pixels, empty_area, mask_within, pixel_under, tight_area
 from pspnet_core.imaging.cv import cv2
 from pspnet_core.imaging.flood import Connectivity
 from pspnet_core.imaging.lab import lab_of
@@ -59,13 +59,14 @@ def magic_wand(
     Source: A. R. Robertson, "The CIE 1976 Color-Difference Formulae", 1977 (the distance in Lab).
     """
     check_pixels(rect, pixels)
-    if not all(map(math.isfinite, seed)) or not tolerance >= 0:
-        raise ValueError(f"seed must be finite and tolerance at least 0, got {seed} and {tolerance}")
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance must be at least 0, got {tolerance}")
     if sample_px < 1 or sample_px % 2 == 0:
         raise ValueError(f"sample_px must be odd, got {sample_px}")
-    column, row = math.floor(seed[0]) - rect.x, math.floor(seed[1]) - rect.y
-    if not (0 <= row < rect.h and 0 <= column < rect.w):
+    under = pixel_under(seed, rect)
+    if under is None:
         return empty_area()
+    row, column = under
     reach = sample_px // 2
     sample = pixels[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1]
     color = sample.reshape(-1, 3).mean(axis=0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pspnet_core.imaging.areas import Area, check_pixels, empty_area, mask_within, relative, tight_area
+from pspnet_core.imaging.areas import Area, check_pixels, empty_area, mask_within, pixel_under, relative, tight_area
 from pspnet_core.imaging.clusters import assigned_cells
 from pspnet_core.imaging.cv import cv2
 from pspnet_core.imaging.lab import lab_of
@@ -46,12 +46,10 @@ class Superpixels:
         Raises:
             ValueError: The point is not finite.
         """
-        if not all(map(math.isfinite, point)):
-            raise ValueError(f"not finite: {point}")
-        column, row = math.floor(point[0]) - self.rect.x, math.floor(point[1]) - self.rect.y
-        if not (0 <= row < self.rect.h and 0 <= column < self.rect.w):
+        under = pixel_under(point, self.rect)
+        if under is None:
             return empty_area()
-        cell = int(self.labels[row, column])
+        cell = int(self.labels[under])
         left, top, right, bottom = (int(value) for value in self.boxes[cell])
         mask: BoolMask = self.labels[top:bottom, left:right] == cell
         return Rect(self.rect.x + left, self.rect.y + top, right - left, bottom - top), mask
