@@ -289,6 +289,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "stem": ({"stem": "conv3"}, "stem .*found 'conv3'"),
     "shortcut": ({"shortcut": "max"}, "shortcut .*found 'max'"),
     "dilation": ({"dilation": "some"}, "dilation .*found 'some'"),
+    "basic dilation": ({"basic_dilation": "second"}, "basic_dilation .*found 'second'"),
     "stride_at": ({"stride_at": "5x5"}, "stride_at .*found '5x5'"),
     "context": ({"context": "aspp"}, "context .*found 'aspp'"),
     "no bins": ({"bins": ()}, r"bins .*found \(\)"),

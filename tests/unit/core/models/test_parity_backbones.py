@@ -140,6 +140,13 @@ def test_basic_blocks_dilate_their_first_convolution(dilation: Any, dilations: d
     _compare_resnet(config, theirs, _dilate_first_convolutions(dilations))
 
 
+@pytest.mark.parametrize("output_stride", [16, 8])
+def test_basic_blocks_that_dilate_both_convolutions_equal_timm(output_stride: int) -> None:
+    theirs = timm.create_model("resnet18", pretrained=False, output_stride=output_stride)
+    values = {"basic_dilation": "both", "dilation": "contract", "output_stride": output_stride}
+    _compare_resnet(_config("resnet18", **values), theirs)
+
+
 def test_stride_on_the_first_convolution_and_ceiling_pool_equal_a_changed_torchvision() -> None:
     def change(theirs: Any) -> None:
         theirs.maxpool.ceil_mode = True
@@ -158,15 +165,16 @@ def test_stride_on_the_first_convolution_and_ceiling_pool_equal_a_changed_torchv
             assert torch.equal(found, expected)
 
 
-@pytest.mark.parametrize("name", ["resnet50", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "mobilenet_v2"])
 def test_contracted_dilation_computes_the_pretrained_network_at_more_places(name: str) -> None:
     """Every fourth feature at stride 8 is the feature at stride 32. With all blocks dilated alike it is not."""
-    coarse = make_backbone(_config(name, output_stride=32, backbone_norm="batch")).eval()
+    values = {"backbone_norm": "batch", "basic_dilation": "both"}
+    coarse = make_backbone(_config(name, output_stride=32, **values)).eval()
     randomise(coarse)
     image = _image(65, 97)
     features = {}
     for dilation in ("contract", "all"):
-        dense = make_backbone(_config(name, output_stride=8, dilation=dilation, backbone_norm="batch")).eval()
+        dense = make_backbone(_config(name, output_stride=8, dilation=dilation, **values)).eval()
         dense.load_state_dict(coarse.state_dict())
         with torch.no_grad():
             features[dilation] = dense(image).stage4[..., ::4, ::4]
