@@ -52,6 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands; each sets ``run``, a function that takes the options and returns the exit code."""
     from pspnet_core.cli_import import add_import_weights
     from pspnet_core.cli_ml import add_commands
+    from pspnet_core.cli_onnx import add_export_onnx
 
     parser = argparse.ArgumentParser(
         prog="pspnet-studio",
@@ -61,6 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add_commands(commands)
     add_import_weights(commands)
+    add_export_onnx(commands)
     _add_export(commands)
     _add_doctor(commands)
     return parser
