@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from torch import export
+from torch.export import load, save
 
 from pspnet_core import __version__
 from pspnet_core.atomic import write_bytes
@@ -44,10 +44,10 @@ def export_program(checkpoint: Checkpoint, path: Path) -> Iterator[ExportEvent]:
     program = capture(network, for_onnx=False)
     yield ExportPhase("translate")
     buffer = io.BytesIO()
-    export.save(program, buffer, extra_files={METADATA: _metadata(checkpoint)})
+    save(program, buffer, extra_files={METADATA: _metadata(checkpoint)})
     data = buffer.getvalue()
     yield ExportPhase("check")
-    loaded = export.load(io.BytesIO(data)).module()
+    loaded = load(io.BytesIO(data)).module()
     checks = []
     for check in check_sizes(network, loaded):
         yield check
