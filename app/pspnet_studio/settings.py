@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
 from PySide6.QtCore import QByteArray, QSettings
 
 _MAX_RECENT = 8
@@ -71,6 +75,19 @@ class Settings:
     @overlay_opacity.setter
     def overlay_opacity(self, opacity: float) -> None:
         self._store.setValue("overlay_opacity", opacity)
+
+    @property
+    def tool_options(self) -> dict[str, Any]:
+        """Options of the tools that were changed, by ``tool.name``."""
+        try:
+            value = json.loads(str(self._store.value("tool_options", "{}")))
+        except ValueError:  # edited by hand
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    @tool_options.setter
+    def tool_options(self, options: Mapping[str, Any]) -> None:
+        self._store.setValue("tool_options", json.dumps(dict(options)))
 
     def bytes_of(self, key: str) -> QByteArray:
         """A remembered blob (window geometry and state); empty when there is none."""

@@ -5,15 +5,23 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import QEvent, QPointF, Qt, Signal
-from PySide6.QtGui import QEnterEvent, QFocusEvent, QHideEvent, QKeyEvent, QMouseEvent, QPainter, QWheelEvent
+from PySide6.QtGui import (
+    QEnterEvent,
+    QFocusEvent,
+    QHideEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QTabletEvent,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import QApplication, QLineEdit, QWidget
 
 from pspnet_core.classes import ClassSet
 from pspnet_core.types import Rect
 from pspnet_studio.canvas.image_view import ImageView
-from pspnet_studio.canvas.tools.base import NO_GUIDES, Pointer, Tool
-from pspnet_studio.canvas.tools.brush import BrushTool
-from pspnet_studio.canvas.tools.polygon import PolygonTool
+from pspnet_studio.canvas.tools.base import NO_GUIDES, Pointer
+from pspnet_studio.canvas.tools.toolbox import make_tools
 from pspnet_studio.canvas.viewport import Viewport
 from pspnet_studio.messages import tr
 from pspnet_studio.model.document import Document
@@ -49,11 +57,7 @@ class CanvasView(ImageView):
     def __init__(self, tool_state: ToolState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._tool_state = tool_state
-        self._tools: dict[str, Tool] = {
-            "brush": BrushTool(self),
-            "eraser": BrushTool(self, erases=True),
-            "polygon": PolygonTool(self),
-        }
+        self._tools = make_tools(self)
         self._tool = self._tools[tool_state.tool]
         self._tool_button = Qt.MouseButton.NoButton
         self._guides = NO_GUIDES
@@ -62,6 +66,7 @@ class CanvasView(ImageView):
         self._overlay_is_held_off = False
         self._hidden_classes: dict[int, str] = {}
         self._wheel_rest = 0
+        self._pressure = 1.0
         tool_state.changed.connect(self._on_tool_changed)
         tool_state.overlay_changed.connect(self._on_overlay_changed)
         self.setAccessibleName(tr("Canvas"))
@@ -82,6 +87,7 @@ class CanvasView(ImageView):
             tool.reset()
         self._set_cursor_pixel(None)
         super().set_document(document)
+        self._protect()
         self.show_hint("" if document is None else self._tool.hint())
         self.update_cursor()
 
@@ -136,6 +142,7 @@ class CanvasView(ImageView):
         self.update()
 
     def _on_tool_changed(self) -> None:
+        self._protect()
         tool = self._tools[self._tool_state.tool]
         if tool is not self._tool:
             self._tool.end_drag()
@@ -149,6 +156,10 @@ class CanvasView(ImageView):
         self.update_guides()
 
     # --- inside
+
+    def _protect(self) -> None:
+        if self._document is not None:
+            self._document.protect(self._tool_state.locked, self._tool_state.only_unlabelled)
 
     def _set_viewport(self, viewport: Viewport) -> None:
         super()._set_viewport(viewport)
@@ -167,7 +178,8 @@ class CanvasView(ImageView):
         x, y = self.event_to_image(event.position())
         button = self._tool_button if self._tool.is_dragging else event.button()
         straight = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
-        return Pointer(x, y, button == Qt.MouseButton.RightButton, straight)
+        subtract = bool(event.modifiers() & Qt.KeyboardModifier.AltModifier)
+        return Pointer(x, y, button == Qt.MouseButton.RightButton, straight, subtract, self._pressure)
 
     def _set_cursor_pixel(self, pixel: tuple[int, int] | None) -> None:
         if pixel != self._cursor_pixel:
@@ -253,6 +265,12 @@ class CanvasView(ImageView):
         elif self._document is not None and event.button() == self._tool_button:
             self._tool.release(self._pointer(event))
             self._tool_button = Qt.MouseButton.NoButton
+
+    def tabletEvent(self, event: QTabletEvent) -> None:
+        # Only the pressure is taken; ignored, the event comes again as one of the mouse.
+        is_pressed = event.type() != QEvent.Type.TabletRelease and bool(event.buttons())
+        self._pressure = event.pressure() if is_pressed else 1.0
+        event.ignore()
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         if self._document is None or not event.modifiers() & Qt.KeyboardModifier.ControlModifier:

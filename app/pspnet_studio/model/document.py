@@ -61,6 +61,7 @@ class Document(QObject):
         self.revision = 0
         self._edit_label: str | None = None
         self._before: dict[Rect, tuple[ClassMap, NDArray[np.uint8]]] = {}
+        self._may_change: NDArray[np.bool_] | None = None  # by class id; None = every pixel
         assert image.shape[:2] == (class_plane.height, class_plane.width)
 
     @property
@@ -106,6 +107,14 @@ class Document(QObject):
             provenance[rect.slices] = old_provenance
         return class_map, provenance
 
+    def protect(self, locked: frozenset[int], only_unlabelled: bool = False) -> None:
+        """Keep ``paint`` and ``write`` off the pixels of some classes, or off all that have one."""
+        self._may_change = None
+        if locked or only_unlabelled:
+            self._may_change = np.full(256, not only_unlabelled)
+            self._may_change[UNLABELLED] = True
+            self._may_change[list(locked)] = False
+
     # --- transactions
 
     def begin_edit(self, label: str) -> None:
@@ -117,6 +126,7 @@ class Document(QObject):
     def paint(self, rect: Rect, mask: BoolMask, class_id: int) -> None:
         """Give the pixels of ``mask`` (shape of ``rect``) a class by hand; 255 erases them by hand."""
         provenance = Provenance.ERASED if class_id == UNLABELLED else Provenance.PAINTED
+        mask = self._changeable(rect, mask)
         self._remember(rect)
         self.class_plane.fill(rect, mask, class_id)
         self.provenance_plane.fill(rect, mask, provenance)
@@ -124,6 +134,7 @@ class Document(QObject):
 
     def write(self, rect: Rect, mask: BoolMask, class_ids: ClassMap, provenance: Provenance) -> None:
         """Give the pixels of ``mask`` the classes in ``class_ids`` (both of the shape of ``rect``)."""
+        mask = self._changeable(rect, mask)
         self._remember(rect)
         self.class_plane.write(rect, class_ids, mask)
         self.provenance_plane.fill(rect, mask, provenance)
@@ -225,6 +236,12 @@ class Document(QObject):
         self.revision += 1
         self.history_changed.emit()
         self.edited.emit()
+
+    def _changeable(self, rect: Rect, mask: BoolMask) -> BoolMask:
+        """``mask`` without what is protected; ``rect`` lies in the image, as all areas of tools do."""
+        if self._may_change is None:
+            return mask
+        return mask & self._may_change[self.class_plane.read(rect)]
 
     def _remember(self, rect: Rect) -> None:
         assert self.is_editing, "begin_edit first"

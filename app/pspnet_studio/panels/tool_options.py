@@ -1,4 +1,4 @@
-"""Brush size and overlay opacity, for the tool bar."""
+"""The options of the tool in use, and the overlay's opacity, for the tool bar."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QSlider, QSpinBox, QWidget
 
 from pspnet_studio.messages import tr
+from pspnet_studio.model.tool_specs import tool_specs
 from pspnet_studio.model.tool_state import MAX_DIAMETER, MIN_DIAMETER, ToolState
+from pspnet_studio.panels.option_row import OptionRow
 from pspnet_studio.theme import SPACE_L, SPACE_S, SPACE_XS
 
 _SLIDER_STEPS = 300
@@ -26,7 +28,7 @@ def diameter_of_slider(place: int) -> int:
 
 
 class ToolOptions(QWidget):
-    """A row of two controls that follow the tool state and change it.
+    """A row of controls that follow the tool state and change it: brush size, options of the tool, overlay.
 
     Args:
         tool_state: Shared with the canvas.
@@ -39,6 +41,8 @@ class ToolOptions(QWidget):
         self.diameter_box = QSpinBox()
         self.opacity_slider = QSlider(Qt.Orientation.Horizontal)
         self._opacity_text = QLabel()
+        self._size_row = QWidget()
+        self._option_rows = {spec.id: OptionRow(tool_state, spec) for spec in tool_specs().values() if spec.options}
         self._lay_out()
         self.diameter_slider.valueChanged.connect(lambda v: tool_state.set_diameter(diameter_of_slider(v)))
         self.diameter_box.valueChanged.connect(tool_state.set_diameter)
@@ -68,18 +72,25 @@ class ToolOptions(QWidget):
         self._opacity_text.setProperty("look", "muted")
         self._opacity_text.setMinimumWidth(self._opacity_text.fontMetrics().horizontalAdvance("100 %"))
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
-        layout = QHBoxLayout(self)
+        layout = _row(self)
         layout.setContentsMargins(SPACE_S, 0, SPACE_S, 0)
-        layout.setSpacing(SPACE_S)
-        layout.addWidget(_label(tr("Si&ze"), self.diameter_box))
-        layout.addWidget(self.diameter_slider)
-        layout.addWidget(self.diameter_box)
+        size = _row(self._size_row)
+        size.addWidget(_label(tr("Si&ze"), self.diameter_box))
+        size.addWidget(self.diameter_slider)
+        size.addWidget(self.diameter_box)
+        layout.addWidget(self._size_row)
+        for row in self._option_rows.values():
+            layout.addWidget(row)
         layout.addSpacing(SPACE_L)
         layout.addWidget(_label(tr("&Overlay"), self.opacity_slider))
         layout.addWidget(self.opacity_slider)
         layout.addWidget(self._opacity_text)
 
     def _on_tool_changed(self) -> None:
+        spec = self._tool_state.spec
+        self._size_row.setVisible(spec.has_size)
+        for tool, row in self._option_rows.items():
+            row.setVisible(tool == spec.id)
         diameter = self._tool_state.diameter
         with QSignalBlocker(self.diameter_slider), QSignalBlocker(self.diameter_box):
             if diameter_of_slider(self.diameter_slider.value()) != diameter:
@@ -91,6 +102,13 @@ class ToolOptions(QWidget):
         with QSignalBlocker(self.opacity_slider):
             self.opacity_slider.setValue(percent)
         self._opacity_text.setText(tr("{percent} %").format(percent=percent))
+
+
+def _row(parent: QWidget) -> QHBoxLayout:
+    layout = QHBoxLayout(parent)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(SPACE_S)
+    return layout
 
 
 def _label(text: str, buddy: QWidget) -> QLabel:

@@ -28,13 +28,17 @@ class Pointer:
         x: Image column, pixel centres at +0.5; may lie outside the image.
         y: Image row, likewise.
         erase: Whether the secondary button is used.
-        straight: Whether Shift is held.
+        straight: Whether Shift is held: a straight line, a square or circle; selections are added to.
+        subtract: Whether Alt is held: selections are taken away from.
+        pressure: Of a pen, 0 to 1; 1 of a mouse.
     """
 
     x: float
     y: float
     erase: bool = False
     straight: bool = False
+    subtract: bool = False
+    pressure: float = 1.0
 
 
 class ToolHost(Protocol):

@@ -6,6 +6,7 @@ import numpy as np
 from PySide6.QtCore import QPointF
 from PySide6.QtGui import QPainter, QPainterPath
 
+from pspnet_core.imaging.shapes import square_segment
 from pspnet_core.imaging.strokes import Point, brush_segment
 from pspnet_core.types import UNLABELLED, BoolMask, Rect
 from pspnet_studio.canvas.tools.base import (
@@ -46,6 +47,7 @@ class BrushTool(Tool):
         self._last: Point | None = None
         self._position: Point | None = None
         self._straight = False
+        self._pressure = 1.0
         # Where, and how large, this stroke has already painted a disc.
         self._painted: tuple[Point, int] | None = None
 
@@ -70,6 +72,7 @@ class BrushTool(Tool):
             self._host.show_hint(self.hint())
             return
         document.begin_edit("erase" if erase else "brush")
+        self._pressure = pointer.pressure
         self._class_id = class_id
         self._painted = None
         point = (pointer.x, pointer.y)
@@ -79,6 +82,7 @@ class BrushTool(Tool):
 
     def move(self, pointer: Pointer) -> None:
         if self.is_dragging and self._last is not None:
+            self._pressure = pointer.pressure
             self._stroke(self._last, (pointer.x, pointer.y))
         self._move_cursor(pointer)
 
@@ -122,9 +126,11 @@ class BrushTool(Tool):
             return
         ratio = self._host.pixel_ratio
         x, y, radius = self._circle()
-        if radius >= 2 * ratio:
-            paint_circle(painter, QPointF(x, y), radius, ratio)
         path = QPainterPath()
+        if radius >= 2 * ratio and self._is_square:
+            path.addRect(x - radius, y - radius, 2 * radius, 2 * radius)
+        elif radius >= 2 * ratio:
+            paint_circle(painter, QPointF(x, y), radius, ratio)
         if radius < 2 * _CROSS_PX * ratio:
             # Too small a circle to be found: cross hairs around it.
             near = max(radius, 2 * ratio) + 2 * ratio
@@ -143,17 +149,30 @@ class BrushTool(Tool):
         document = self._host.document
         assert document is not None
         assert self._class_id is not None
-        diameter, shape = self._host.tool_state.diameter, document.image.shape[:2]
-        rect, mask = brush_segment(start, end, diameter, shape)
+        diameter, shape = self._diameter(), document.image.shape[:2]
+        segment = square_segment if self._is_square else brush_segment
+        rect, mask = segment(start, end, diameter, shape)
         pieces = [(rect, mask)]
         is_large = diameter * max(1.0, self._host.viewport.scale) >= _CRESCENT_DIAMETER_PX
         if is_large and self._painted == (start, diameter):
-            pieces = _strips(*_without(rect, mask, *brush_segment(start, start, diameter, shape)))
+            pieces = _strips(*_without(rect, mask, *segment(start, start, diameter, shape)))
         for piece, inside in pieces:
             if not piece.is_empty:
                 document.paint(piece, inside, self._class_id)
         self._last = end
         self._painted = (end, diameter)
+
+    @property
+    def _is_square(self) -> bool:
+        return self._option("shape") == "square"
+
+    def _option(self, name: str) -> object:
+        return self._host.tool_state.option("eraser" if self._erases else "brush", name)
+
+    def _diameter(self) -> int:
+        """In image pixels, as the pen is pressed."""
+        diameter = self._host.tool_state.diameter
+        return max(1, round(diameter * self._pressure)) if self._option("pressure") else diameter
 
     def _move_cursor(self, pointer: Pointer) -> None:
         self._position = (pointer.x, pointer.y)

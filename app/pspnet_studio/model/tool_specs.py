@@ -1,0 +1,90 @@
+"""The tools of the canvas as data: what they are called, their keys and their options. Knows no widget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pspnet_studio.messages import tr
+
+Value = int | float | bool | str
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting of a tool, shown in the options bar.
+
+    Attributes:
+        name: In the code.
+        text: What the options bar says, with a mnemonic.
+        default: Its type is the option's type: bool, int, float, or str where there are ``choices``.
+        minimum: Of a number.
+        maximum: Of a number.
+        suffix: After a number, for instance " px".
+        choices: (value, text) of a choice.
+        tip: One sentence.
+    """
+
+    name: str
+    text: str
+    default: Value
+    minimum: float = 0
+    maximum: float = 0
+    suffix: str = ""
+    choices: tuple[tuple[str, str], ...] = ()
+    tip: str = ""
+
+    def valid(self, value: object) -> Value:
+        """``value`` as this option can have it: the default where it makes no sense, clipped where it is too large."""
+        if self.choices:
+            return value if isinstance(value, str) and value in dict(self.choices) else self.default
+        if isinstance(self.default, bool):
+            return value if isinstance(value, bool) else self.default
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return self.default
+        clipped = min(self.maximum, max(self.minimum, value))
+        return clipped if isinstance(self.default, float) else round(clipped)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """One tool.
+
+    Attributes:
+        id: Its name in the code, and of its command.
+        text: What menu and tool bar call it.
+        icon: Name of an icon in resources/icons.
+        shortcut: Keys in Qt's portable notation.
+        tip: One sentence for the tooltip.
+        has_size: Whether it paints with the brush's diameter.
+        options: Its own settings.
+        starts_group: Whether a line separates it from the tool before.
+    """
+
+    id: str
+    text: str
+    icon: str
+    shortcut: str
+    tip: str
+    has_size: bool = False
+    options: tuple[Option, ...] = ()
+    starts_group: bool = False
+
+
+def tool_specs() -> Mapping[str, ToolSpec]:
+    """All tools by id, in the order of the tool bar."""
+    shape = Option(
+        "shape",
+        tr("S&hape"),
+        "round",
+        choices=(("round", tr("Round")), ("square", tr("Square"))),
+        tip=tr("Shape of the brush"),
+    )
+    pressure = Option("pressure", tr("&Pressure"), True, tip=tr("The pressure of a pen scales the brush"))
+    tools = (
+        ToolSpec("brush", tr("Brush"), "brush", "B", tr("Paint the current class"), True, (shape, pressure)),
+        ToolSpec("eraser", tr("Eraser"), "eraser", "E", tr("Make pixels unlabelled"), True, (shape, pressure)),
+        ToolSpec("polygon", tr("Polygon"), "polygon", "P", tr("Fill an outline")),
+    )
+    return MappingProxyType({tool.id: tool for tool in tools})
