@@ -17,6 +17,8 @@ from pspnet_core.imaging.strokes import Point, pixel_line, polygon_mask
 # Centres exactly on an ellipse belong to it, whatever the rounding of the square root.
 _TOLERANCE = 1e-9
 
+_GRID = 1 << 24  # steps of a pixel
+
 
 def whole_pixels(p0: Point, p1: Point) -> tuple[Point, Point]:
     """The corners of the pixels under two points and all between: top left and bottom right, whole numbers.
@@ -142,7 +144,8 @@ def square_segment(p0: Point, p1: Point, side: float, shape: tuple[int, int]) ->
         raise ValueError(f"side must be over 0, got {side}")
     if side <= 1:
         return pixel_line(p0, p1, shape)
-    (x0, y0), (x1, y1) = (p0, p1) if p0[1] <= p1[1] else (p1, p0)
+    # On this grid sums are exact: else rounding could give the square one row more on one side.
+    (x0, y0), (x1, y1) = sorted(((_on_grid(x), _on_grid(y)) for x, y in (p0, p1)), key=lambda point: point[1])
     half = side / 2
     first = max(0, math.floor(y0 - half - 0.5) + 1)
     last = min(shape[0] - 1, math.floor(y1 + half - 0.5))
@@ -158,6 +161,10 @@ def square_segment(p0: Point, p1: Point, side: float, shape: tuple[int, int]) ->
     at_entry, at_exit = x0 + enters * (x1 - x0), x0 + leaves * (x1 - x0)
     left, right = np.minimum(at_entry, at_exit) - half, np.maximum(at_entry, at_exit) + half
     return area_of_runs(first, np.floor(left - 0.5) + 1, np.floor(right - 0.5) + 1, shape)
+
+
+def _on_grid(value: float) -> float:
+    return round(value * _GRID) / _GRID
 
 
 def _check_finite(*points: Point) -> None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pspnet_core.imaging.areas import common, mask_within, num_pixels, tight_area, united, without
@@ -98,6 +98,7 @@ def test_square_brush_is_what_the_square_sweeps(p0, p1, side) -> None:
 
 
 @given(st.floats(5, 40), st.floats(5, 30), st.integers(1, 8))
+@example(5.0, 29.999999999999996, 5)
 def test_square_dab_of_n_has_n_by_n_pixels_wherever_it_stands(x, y, side) -> None:
     rect, mask = square_segment((x, y), (x, y), side, SHAPE)
     assert (rect.w, rect.h) == (side, side)
