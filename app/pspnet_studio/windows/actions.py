@@ -136,6 +136,14 @@ def action_table() -> tuple[ActionSpec, ...]:
             MODEL,
             tip=tr("Take over a trained network of this or another program"),
         ),
+        ActionSpec(
+            "export_model",
+            tr("Export model…"),
+            "",
+            "",
+            MODEL,
+            tip=tr("Write the version in use as an ONNX file for other programs"),
+        ),
         ActionSpec("about", tr("About PSPNet Studio"), "", "", HELP),
         *(ActionSpec(f"class_{n}", tr("Class {number}").format(number=n), "", str(n % 10), "") for n in range(1, 11)),
     )

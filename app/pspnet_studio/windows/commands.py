@@ -24,6 +24,7 @@ from pspnet_studio.model.training import Training
 from pspnet_studio.settings import Settings
 from pspnet_studio.windows.export_flow import ExportFlow
 from pspnet_studio.windows.import_flow import ImportFlow
+from pspnet_studio.windows.model_export_flow import ModelExportFlow
 from pspnet_studio.windows.network_flow import NetworkFlow
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Commands(QObject):
         self._export_flow = ExportFlow(session, window, show)
         self._network_flow = NetworkFlow(session, training, window, show)
         self._import_flow = ImportFlow(session, training, window, show)
+        self._model_export_flow = ModelExportFlow(session, training, window, show)
+        self._model_export_tip = self._actions["export_model"].toolTip()
         self._document: Document | None = None
         for action_id, function in self._functions().items():
             self._actions[action_id].triggered.connect(lambda _=False, function=function: function())
@@ -122,12 +125,14 @@ class Commands(QObject):
             "predict": document is not None and self._training.current_version is not None,
             "network": project is not None,
             "import_weights": project is not None,
+            "export_model": self._model_export_flow.can_start()[0],
         }
         needs_document = ("fit", "actual_size", "zoom_in", "zoom_out", "previous", "next", "show_overlay", *_TOOLS)
         for action_id in (*needs_document, *(f"status_{s.value}" for s in Status)):
             enabled[action_id] = document is not None or (project is not None and action_id in ("previous", "next"))
         for action_id, is_enabled in enabled.items():
             self._actions[action_id].setEnabled(is_enabled)
+        self._actions["export_model"].setToolTip(self._model_export_flow.can_start()[1] or self._model_export_tip)
         for tool in _TOOLS:
             self._actions[tool].setChecked(self._tool_state.tool == tool)
         for name in _THEMES:
@@ -166,6 +171,7 @@ class Commands(QObject):
             "predict": self._predictions.refresh,
             "network": self._network_flow.ask,
             "import_weights": self._import_flow.ask,
+            "export_model": self._model_export_flow.ask,
             "about": self._about,
         }
         functions |= {tool: partial(tools.set_tool, tool) for tool in _TOOLS}

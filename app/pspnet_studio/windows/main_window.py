@@ -141,6 +141,7 @@ class MainWindow(QMainWindow):
             self.addAction(action)
             if spec.menu:
                 menus[spec.menu].addAction(action)
+        menus["&Model"].setToolTipsVisible(True)  # they say why something cannot be done now
         view = menus["&View"]
         view.addSeparator()
         for dock in self.docks:
