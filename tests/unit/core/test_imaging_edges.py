@@ -19,6 +19,7 @@ from tests.helpers.areas import paste
 
 SHAPE = (140, 170)  # of the image
 RECT = Rect(30, 20, 120, 100)  # of the part that is looked at
+HUNDREDTHS = st.integers(-5000, 5000).map(lambda v: v / 100)
 CENTRE, RADIUS = (88.3, 69.2), 33.0
 
 
@@ -110,7 +111,7 @@ def test_a_path_over_flat_colour_stays() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.floats(-50, 50), st.floats(-50, 50)), min_size=2, max_size=8, unique=True),
+    st.lists(st.tuples(HUNDREDTHS, HUNDREDTHS), min_size=2, max_size=8, unique=True),
     st.floats(0.5, 20),
     st.booleans(),
 )
@@ -212,7 +213,7 @@ def test_one_anchor_serves_many_paths() -> None:
     assert len(scissors.path_to(ENDS[1])) == 1
 
 
-@given(st.lists(st.tuples(st.floats(-50, 50), st.floats(-50, 50)), max_size=30), st.floats(0, 20))
+@given(st.lists(st.tuples(HUNDREDTHS, HUNDREDTHS), max_size=30, unique=True), st.floats(0, 20))
 def test_a_simplified_path_stays_within_the_tolerance(points, tolerance) -> None:
     kept = simplified_path(points, tolerance)
     assert kept[:1] == points[:1]
