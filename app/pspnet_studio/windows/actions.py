@@ -9,6 +9,7 @@ from PySide6.QtGui import QAction, QKeySequence
 
 from pspnet_studio import assets
 from pspnet_studio.messages import tr
+from pspnet_studio.model.tool_specs import tool_specs
 
 WINDOW = "window"
 
@@ -105,11 +106,21 @@ def action_table() -> tuple[ActionSpec, ...]:
         ActionSpec("theme_system", tr("Theme: system"), "", "", VIEW, checkable=True),
         ActionSpec("theme_light", tr("Theme: light"), "", "", VIEW, checkable=True),
         ActionSpec("theme_dark", tr("Theme: dark"), "", "", VIEW, checkable=True),
-        ActionSpec("brush", tr("Brush"), "brush", "B", TOOL, tip=tr("Paint the current class"), checkable=True),
-        ActionSpec("eraser", tr("Eraser"), "eraser", "E", TOOL, tip=tr("Make pixels unlabelled"), checkable=True),
-        ActionSpec("polygon", tr("Polygon"), "polygon", "P", TOOL, tip=tr("Fill an outline"), checkable=True),
+        *(
+            ActionSpec(tool.id, tool.text, tool.icon, tool.shortcut, TOOL, tip=tool.tip, checkable=True)
+            for tool in tool_specs().values()
+        ),
         ActionSpec("smaller", tr("Smaller brush"), "", "[", TOOL),
         ActionSpec("larger", tr("Larger brush"), "", "]", TOOL),
+        ActionSpec(
+            "only_unlabelled",
+            tr("Paint only unlabelled pixels"),
+            "only-unlabelled",
+            "U",
+            TOOL,
+            tip=tr("Tools leave alone what has a class"),
+            checkable=True,
+        ),
         ActionSpec("previous", tr("Previous image"), "arrow-left", "A", IMAGE),
         ActionSpec("next", tr("Next image"), "arrow-right", "D", IMAGE),
         ActionSpec("status_done", tr("Mark as done"), "done", "Ctrl+D", IMAGE),

@@ -19,6 +19,7 @@ from pspnet_studio.messages import tr
 from pspnet_studio.model.document import Document
 from pspnet_studio.model.predictions import Predictions
 from pspnet_studio.model.session import Session
+from pspnet_studio.model.tool_specs import tool_specs
 from pspnet_studio.model.tool_state import ToolState
 from pspnet_studio.model.training import Training
 from pspnet_studio.settings import Settings
@@ -30,7 +31,7 @@ from pspnet_studio.windows.network_flow import NetworkFlow
 if TYPE_CHECKING:
     from pspnet_studio.windows.main_window import MainWindow
 
-_TOOLS = ("brush", "eraser", "polygon")
+_TOOLS = tuple(tool_specs())
 _THEMES = ("system", "light", "dark")
 
 
@@ -137,6 +138,7 @@ class Commands(QObject):
             self._actions[tool].setChecked(self._tool_state.tool == tool)
         for name in _THEMES:
             self._actions[f"theme_{name}"].setChecked(self._settings.theme == name)
+        self._actions["only_unlabelled"].setChecked(self._tool_state.only_unlabelled)
         self._actions["show_overlay"].setChecked(self._tool_state.overlay_visible)
 
     def _functions(self) -> dict[str, Callable[[], Any]]:
@@ -163,6 +165,7 @@ class Commands(QObject):
             "show_overlay": lambda: tools.set_overlay_visible(not tools.overlay_visible),
             "smaller": lambda: tools.grow_brush(-1),
             "larger": lambda: tools.grow_brush(1),
+            "only_unlabelled": lambda: tools.set_only_unlabelled(not tools.only_unlabelled),
             "previous": lambda: self._session.step(-1),
             "next": lambda: self._session.step(1),
             "fine_tune": self.start_training,

@@ -23,6 +23,7 @@ from pspnet_studio.dialogs.leave import ask_quit_unsaved
 from pspnet_studio.messages import tr
 from pspnet_studio.model.predictions import Predictions
 from pspnet_studio.model.session import Session
+from pspnet_studio.model.tool_specs import tool_specs
 from pspnet_studio.model.tool_state import ToolState
 from pspnet_studio.model.training import Training
 from pspnet_studio.panels.classes import ClassesPanel
@@ -43,7 +44,6 @@ _LOGOUT_WAIT_S = 5.0
 _DOCK_WIDTH, _CLASSES_HEIGHT, _MODEL_HEIGHT = 260, 250, 520
 _TOOL_BAR = (
     ("open_folder",),
-    ("brush", "eraser", "polygon", "fill_unlabelled"),
     ("undo", "redo"),
     ("accept_unlabelled", "accept_all"),
     ("previous", "next", "status_done"),
@@ -75,6 +75,7 @@ class MainWindow(QMainWindow):
         self._tool_state = tool_state
         tool_state.set_diameter(settings.brush_diameter)
         tool_state.set_opacity(settings.overlay_opacity)
+        tool_state.restore_options(settings.tool_options)
         self._may_close = False
         self._saved_state: QByteArray | None = None
         self._waiting_text = ""
@@ -156,7 +157,22 @@ class MainWindow(QMainWindow):
         self.tool_options = ToolOptions(tool_state)
         bar.addWidget(self.tool_options)
         self.addToolBar(Qt.ToolBarArea.TopToolBarArea, bar)
-        self._tool_bar = bar
+        self._tool_bars = [bar, self._build_palette()]
+
+    def _build_palette(self) -> QToolBar:
+        """The tools, in a column beside the image."""
+        bar = QToolBar(tr("Painting tools"), self)
+        bar.setObjectName("toolPalette")
+        bar.setMovable(False)
+        for tool in tool_specs().values():
+            if tool.starts_group:
+                bar.addSeparator()
+            bar.addAction(self.actions_by_id[tool.id])
+        bar.addSeparator()
+        for action_id in ("fill_unlabelled", "only_unlabelled"):
+            bar.addAction(self.actions_by_id[action_id])
+        self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, bar)
+        return bar
 
     def _connect(self) -> None:
         self._session.project_changed.connect(self._on_project_changed)
@@ -200,7 +216,8 @@ class MainWindow(QMainWindow):
         self._stack.setCurrentWidget(self.canvas if has_project else self.welcome)
         for dock in self.docks:
             dock.setVisible(has_project)
-        self._tool_bar.setVisible(has_project)
+        for bar in self._tool_bars:
+            bar.setVisible(has_project)
         if has_project and self._saved_state is not None:
             self.restoreState(self._saved_state)
             self._saved_state = None
@@ -270,6 +287,7 @@ class MainWindow(QMainWindow):
             self._settings.set_bytes("window_state", QByteArray(self.saveState()))
         self._settings.brush_diameter = self._tool_state.diameter
         self._settings.overlay_opacity = self._tool_state.opacity
+        self._settings.tool_options = self._tool_state.options
         self._session.runner.shutdown()
         event.accept()
 
