@@ -16,6 +16,10 @@ PREDICTED_ALPHA = 0.6
 """How strong pixels of the prediction are drawn beside the user's own."""
 
 
+FADED_ALPHA = 0.15
+"""How strong other classes are drawn beside a highlighted one."""
+
+
 class ColorTable:
     """Colours of one class set, for pixels of the user and for fainter ones of the prediction.
 
@@ -24,13 +28,14 @@ class ColorTable:
 
     Args:
         classes: Colours and visibility.
+        highlight: A class beside which the others fade; None for none.
     """
 
     __slots__ = ("own", "predicted")
 
-    def __init__(self, classes: ClassSet) -> None:
-        self.own = _argb(classes, 1.0)
-        self.predicted = _argb(classes, PREDICTED_ALPHA)
+    def __init__(self, classes: ClassSet, highlight: int | None = None) -> None:
+        self.own = _argb(classes, 1.0, highlight)
+        self.predicted = _argb(classes, PREDICTED_ALPHA, highlight)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ColorTable) and self.own == other.own
@@ -47,17 +52,20 @@ class ColorTable:
         if class_map.size == 0 or int(class_map.min()) == UNLABELLED:
             return np.zeros(class_map.shape, np.uint32)
         if not predicted.any():
-            return _look_up(class_map, self.own)
-        out = _look_up(class_map, self.predicted)
+            return look_up(class_map, self.own)
+        out = look_up(class_map, self.predicted)
         if not predicted.all():
-            np.copyto(out, _look_up(class_map, self.own), where=~predicted)
+            np.copyto(out, look_up(class_map, self.own), where=~predicted)
         return out
 
 
-def _argb(classes: ClassSet, strength: float) -> list[int]:
+def _argb(classes: ClassSet, strength: float, highlight: int | None) -> list[int]:
     """256 colours 0xAARRGGBB, not premultiplied."""
-    alpha = round(255 * strength) << 24
-    table = [alpha | int(r) << 16 | int(g) << 8 | int(b) for r, g, b in classes.lut()]
+    table = []
+    for index, (r, g, b) in enumerate(classes.lut()):
+        faded = highlight is not None and index != highlight
+        alpha = round(255 * strength * (FADED_ALPHA if faded else 1.0))
+        table.append(alpha << 24 | int(r) << 16 | int(g) << 8 | int(b))
     for c in classes:
         if not c.visible:
             table[c.index] = 0
@@ -65,7 +73,8 @@ def _argb(classes: ClassSet, strength: float) -> list[int]:
     return table
 
 
-def _look_up(class_map: ClassMap, table: list[int]) -> ArgbImage:
+def look_up(class_map: ClassMap, table: list[int]) -> ArgbImage:
+    """Colours of (h, w) uint8 values, C-contiguous, by a table of 256 colours 0xAARRGGBB; owned by the caller."""
     # Qt's conversion of an indexed image is three times as fast as indexing a table with numpy.
     height, width = class_map.shape
     indexed = QImage(class_map.data, width, height, width, QImage.Format.Format_Indexed8)

@@ -26,6 +26,7 @@ from pspnet_studio.canvas.colors import ColorTable
 from pspnet_studio.canvas.screen import Screen
 from pspnet_studio.canvas.viewport import Viewport
 from pspnet_studio.model.document import Document
+from pspnet_studio.model.view_state import Look
 
 _FIT_MARGIN = 8
 _WHEEL_NOTCH = 120
@@ -44,7 +45,8 @@ class ImageView(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._document: Document | None = None
-        self._screen = Screen(ColorTable(ClassSet()))
+        self._classes, self._look = ClassSet(), Look()
+        self._screen = Screen(ColorTable(self._classes))
         self._is_fitted = True
         self._ratio = self.devicePixelRatioF()
         self._is_space_down = False
@@ -95,7 +97,16 @@ class ImageView(QWidget):
 
     def set_classes(self, classes: ClassSet) -> None:
         """Draw the overlay with these colours, without hidden classes."""
-        if self._screen.set_colors(ColorTable(classes)):
+        self._classes = classes
+        self._recolor()
+
+    def set_look(self, look: Look) -> None:
+        """Show overlay and photograph in another way."""
+        self._look = look
+        self._recolor()
+
+    def _recolor(self) -> None:
+        if self._screen.set_colors(ColorTable(self._classes, self._look.highlight), self._look):
             self.update()
 
     # --- zoom

@@ -14,6 +14,7 @@ from pspnet_studio.canvas.layers import ImageLayer, Layer, OverlayLayer
 from pspnet_studio.canvas.tiles import at_level
 from pspnet_studio.canvas.viewport import Viewport
 from pspnet_studio.model.document import Document
+from pspnet_studio.model.view_state import Look
 
 _BUDGET_S = 0.008
 _MAX_DIRTY_RECTS = 12
@@ -27,7 +28,7 @@ class Screen:
     """
 
     def __init__(self, colors: ColorTable) -> None:
-        self._colors = colors
+        self._colors, self._look = colors, Look()
         self._frame = Frame()
         self._layers: tuple[ImageLayer, OverlayLayer] | None = None
         self._dirty = QRegion()
@@ -47,7 +48,11 @@ class Screen:
 
     def set_document(self, document: Document | None) -> None:
         """Show another document, or none; a viewport for it has to follow."""
-        self._layers = None if document is None else (ImageLayer(document), OverlayLayer(document, self._colors))
+        self._layers = None
+        if document is not None:
+            photo = ImageLayer(document)
+            photo.set_adjustments(self._look.adjustments)
+            self._layers = photo, OverlayLayer(document, self._colors, self._look)
         self._frame.set_layers(self._layers)
         self._is_complete = True
         self._photo_is_complete = False
@@ -60,13 +65,18 @@ class Screen:
         self._photo_is_complete = False
         self.invalidate()
 
-    def set_colors(self, colors: ColorTable) -> bool:
-        """Colour the overlay otherwise; False when that makes no difference."""
-        if colors == self._colors:
+    def set_colors(self, colors: ColorTable, look: Look) -> bool:
+        """Colour the overlay, or show it and the photograph, in another way; False when that makes no difference."""
+        if colors == self._colors and look == self._look:
             return False
-        self._colors = colors
+        adjustments = self._look.adjustments
+        self._colors, self._look = colors, look
         if self._layers is not None:
-            self._layers[1].set_colors(colors)
+            photo, overlay = self._layers
+            overlay.set_colors(colors, look)
+            if look.adjustments != adjustments:
+                photo.set_adjustments(look.adjustments)
+                self._photo_is_complete = False
         self.invalidate()
         return True
 
@@ -88,6 +98,10 @@ class Screen:
         """The classes of a region of the image changed; returns what has to be repainted."""
         if self._layers is None:
             return Rect(0, 0, 0, 0)
+        if self._look.contours:  # the outline of a neighbour may change, too; at a coarse level that is farther away
+            margin = 1 << self.viewport.level
+            region = Rect(region.x - margin, region.y - margin, region.w + 2 * margin, region.h + 2 * margin)
+            region = region.intersect(Rect(0, 0, self.viewport.image_w, self.viewport.image_h))
         self._layers[1].pyramid.invalidate(region)
         rect = self.viewport.device_rect(region)
         if not rect.is_empty:

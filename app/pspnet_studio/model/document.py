@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,20 @@ from pspnet_studio.model.whole_image import BlockChange, accepted, filled
 _BLOCK_PX = 256
 # A plain number: numpy compares an array with a member of an IntEnum ten times as slowly.
 _UNTOUCHED = int(Provenance.UNTOUCHED)
+
+
+class Pixel(NamedTuple):
+    """What is shown at one pixel.
+
+    Attributes:
+        class_id: 255 = nothing.
+        provenance: Where it comes from; untouched: from the prediction, if there is a class.
+        confidence: Of the prediction, 0 to 1, where the class is the prediction's; None elsewhere.
+    """
+
+    class_id: int
+    provenance: Provenance
+    confidence: float | None
 
 
 class Document(QObject):
@@ -98,6 +113,15 @@ class Document(QObject):
             return classes, np.zeros_like(predicted)
         np.copyto(classes, self.prediction.class_map[rect.slices], where=predicted)
         return classes, predicted
+
+    def pixel(self, x: int, y: int) -> Pixel:
+        """What is shown at column ``x`` and row ``y``, which lie in the image."""
+        at = Rect(x, y, 1, 1)
+        provenance = Provenance(int(self.provenance_plane.read(at)[0, 0]))
+        if provenance is Provenance.UNTOUCHED and self.prediction is not None:
+            confidence = float(self.prediction.confidence[y, x]) / 255
+            return Pixel(int(self.prediction.class_map[y, x]), provenance, confidence)
+        return Pixel(int(self.class_plane.read(at)[0, 0]), provenance, None)
 
     def committed_planes(self) -> tuple[ClassMap, ProvenanceMap]:
         """Copies of both planes as they are without the transaction that is open (it may still be aborted)."""

@@ -10,6 +10,7 @@ from PySide6.QtGui import QAction, QKeySequence
 from pspnet_studio import assets
 from pspnet_studio.messages import tr
 from pspnet_studio.model.tool_specs import tool_specs
+from pspnet_studio.model.view_state import mode_texts
 
 WINDOW = "window"
 
@@ -101,6 +102,17 @@ def action_table() -> tuple[ActionSpec, ...]:
             "O",
             VIEW,
             tip=tr("Show or hide the class overlay; hold V to look below it"),
+            checkable=True,
+        ),
+        *(ActionSpec(f"show_{mode}", text, "", "", VIEW, checkable=True) for mode, text in mode_texts().items()),
+        ActionSpec("contours", tr("Outlines only"), "", "C", VIEW, tip=tr("Draw classes as outlines"), checkable=True),
+        ActionSpec(
+            "highlight",
+            tr("Highlight current class"),
+            "",
+            "H",
+            VIEW,
+            tip=tr("Let all other classes fade"),
             checkable=True,
         ),
         ActionSpec("theme_system", tr("Theme: system"), "", "", VIEW, checkable=True),

@@ -22,6 +22,7 @@ from pspnet_studio.model.session import Session
 from pspnet_studio.model.tool_specs import tool_specs
 from pspnet_studio.model.tool_state import ToolState
 from pspnet_studio.model.training import Training
+from pspnet_studio.model.view_state import OverlayMode
 from pspnet_studio.settings import Settings
 from pspnet_studio.windows.export_flow import ExportFlow
 from pspnet_studio.windows.import_flow import ImportFlow
@@ -57,6 +58,7 @@ class Commands(QObject):
         settings: Settings,
     ) -> None:
         super().__init__(window)
+        self._view_state = window.view_state
         self._window, self._actions, self._canvas = window, window.actions_by_id, window.canvas
         self._session, self._training, self._predictions = session, training, predictions
         self._tool_state, self._settings = tool_state, settings
@@ -81,6 +83,8 @@ class Commands(QObject):
             signal.connect(self.update_enabled)
         tool_state.changed.connect(self.update_enabled)
         tool_state.overlay_changed.connect(self.update_enabled)
+        tool_state.changed.connect(self._on_class_changed)
+        self._view_state.changed.connect(self.update_enabled)
         self.update_enabled()
 
     def open_sample(self) -> None:
@@ -138,6 +142,11 @@ class Commands(QObject):
             self._actions[tool].setChecked(self._tool_state.tool == tool)
         for name in _THEMES:
             self._actions[f"theme_{name}"].setChecked(self._settings.theme == name)
+        look = self._view_state.look
+        for mode in OverlayMode:
+            self._actions[f"show_{mode}"].setChecked(look.mode is mode)
+        self._actions["contours"].setChecked(look.contours)
+        self._actions["highlight"].setChecked(look.highlight is not None)
         self._actions["only_unlabelled"].setChecked(self._tool_state.only_unlabelled)
         self._actions["show_overlay"].setChecked(self._tool_state.overlay_visible)
 
@@ -163,6 +172,8 @@ class Commands(QObject):
             "zoom_in": canvas.zoom_in,
             "zoom_out": canvas.zoom_out,
             "show_overlay": lambda: tools.set_overlay_visible(not tools.overlay_visible),
+            "contours": lambda: self._view_state.set_contours(not self._view_state.look.contours),
+            "highlight": self._highlight,
             "smaller": lambda: tools.grow_brush(-1),
             "larger": lambda: tools.grow_brush(1),
             "only_unlabelled": lambda: tools.set_only_unlabelled(not tools.only_unlabelled),
@@ -178,6 +189,7 @@ class Commands(QObject):
             "about": self._about,
         }
         functions |= {tool: partial(tools.set_tool, tool) for tool in _TOOLS}
+        functions |= {f"show_{mode}": partial(self._view_state.set_mode, mode) for mode in OverlayMode}
         functions |= {f"theme_{name}": partial(self._set_theme, name) for name in _THEMES}
         functions |= {f"status_{status.value}": partial(self._set_status, status) for status in Status}
         functions |= {f"class_{n}": partial(self._choose_class, n - 1) for n in range(1, 11)}
@@ -209,6 +221,15 @@ class Commands(QObject):
             return
         if not document.fill_unlabelled(class_id):
             self._window.status_line.showMessage(tr("Every pixel has a class already."), 4000)
+
+    def _highlight(self) -> None:
+        is_on = self._view_state.look.highlight is not None
+        self._view_state.set_highlight(None if is_on else self._tool_state.class_id)
+        self.update_enabled()
+
+    def _on_class_changed(self) -> None:
+        if self._view_state.look.highlight is not None:
+            self._view_state.set_highlight(self._tool_state.class_id)
 
     def _rescan(self) -> None:
         self._window.images_panel.retry_thumbnails()

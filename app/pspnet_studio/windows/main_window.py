@@ -26,7 +26,9 @@ from pspnet_studio.model.session import Session
 from pspnet_studio.model.tool_specs import tool_specs
 from pspnet_studio.model.tool_state import ToolState
 from pspnet_studio.model.training import Training
+from pspnet_studio.model.view_state import ViewState
 from pspnet_studio.panels.classes import ClassesPanel
+from pspnet_studio.panels.display import DisplayPanel
 from pspnet_studio.panels.images import ImagesPanel
 from pspnet_studio.panels.tool_options import ToolOptions
 from pspnet_studio.panels.training import TrainingPanel
@@ -36,7 +38,7 @@ from pspnet_studio.windows.commands import Commands
 from pspnet_studio.windows.guard import TrainingGuard
 from pspnet_studio.windows.intake_flow import IntakeFlow
 from pspnet_studio.windows.message_bar import MessageBar
-from pspnet_studio.windows.status import StatusLine
+from pspnet_studio.windows.status import StatusLine, pixel_text
 from pspnet_studio.windows.welcome import WelcomePage
 
 _HINT_MS = 6_000
@@ -84,6 +86,7 @@ class MainWindow(QMainWindow):
         self.guard = TrainingGuard(training, self)
         self.intake = IntakeFlow(session, self.guard, settings, self)
         self.actions_by_id = make_actions(self)
+        self.view_state = ViewState(self)
         self.canvas = CanvasView(tool_state, self)
         self.welcome = WelcomePage(self)
         self.message_bar = MessageBar(self)
@@ -120,6 +123,11 @@ class MainWindow(QMainWindow):
             self._dock("classesDock", tr("Classes"), self.classes_panel, Qt.DockWidgetArea.RightDockWidgetArea),
             self._dock("trainingDock", tr("Model"), self.training_panel, Qt.DockWidgetArea.RightDockWidgetArea),
         ]
+        self.display_panel = DisplayPanel(self.view_state)
+        self.display_dock = self._dock(
+            "displayDock", tr("Display"), self.display_panel, Qt.DockWidgetArea.RightDockWidgetArea
+        )
+        self.display_dock.hide()
         self.resizeDocks(self.docks[1:], [_CLASSES_HEIGHT, _MODEL_HEIGHT], Qt.Orientation.Vertical)
         self.resizeDocks(self.docks[:2], [_DOCK_WIDTH, _DOCK_WIDTH], Qt.Orientation.Horizontal)
         for field in self.findChildren(QLineEdit):
@@ -145,7 +153,7 @@ class MainWindow(QMainWindow):
         menus["&Model"].setToolTipsVisible(True)  # they say why something cannot be done now
         view = menus["&View"]
         view.addSeparator()
-        for dock in self.docks:
+        for dock in (*self.docks, self.display_dock):
             view.addAction(dock.toggleViewAction())
         bar = QToolBar(tr("Tools"), self)
         bar.setObjectName("toolBar")
@@ -184,7 +192,8 @@ class MainWindow(QMainWindow):
         self.welcome.open_requested.connect(self.intake.choose_folder)
         self.welcome.sample_requested.connect(self.commands.open_sample)
         self.welcome.recent_requested.connect(lambda folder: self.intake.open([Path(folder)]))
-        self.canvas.cursor_moved.connect(self.status_line.set_cursor)
+        self.canvas.cursor_moved.connect(self._on_cursor)
+        self.view_state.changed.connect(lambda: self.canvas.set_look(self.view_state.look))
         self.training_panel.seconds_changed.connect(self._on_training_seconds)
         self.training_panel.set_seconds(self._settings.training_seconds)
         self.canvas.zoom_changed.connect(self._on_zoom)
@@ -216,6 +225,8 @@ class MainWindow(QMainWindow):
         self._stack.setCurrentWidget(self.canvas if has_project else self.welcome)
         for dock in self.docks:
             dock.setVisible(has_project)
+        if not has_project:
+            self.display_dock.hide()
         for bar in self._tool_bars:
             bar.setVisible(has_project)
         if has_project and self._saved_state is not None:
@@ -233,6 +244,13 @@ class MainWindow(QMainWindow):
         self._update_title()
         if self._session.document is not None:
             self.canvas.setFocus()
+
+    def _on_cursor(self, x: int | None, y: int | None) -> None:
+        document, project = self._session.document, self._session.project
+        text = ""
+        if x is not None and y is not None and document is not None and project is not None:
+            text = pixel_text(document.pixel(x, y), project.classes)
+        self.status_line.set_cursor(x, y, text)
 
     def _on_zoom(self, zoom: float) -> None:
         self.status_line.set_zoom(zoom if self._session.document is not None else None)

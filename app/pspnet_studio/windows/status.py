@@ -5,12 +5,30 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QLabel, QStatusBar, QWidget
 
+from pspnet_core.classes import ClassSet
+from pspnet_core.types import UNLABELLED, Provenance
 from pspnet_studio.jobs.runner import SHORT_S
 from pspnet_studio.messages import tr
+from pspnet_studio.model.document import Pixel
 from pspnet_studio.model.predictions import Predictions
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.training import Training
 from pspnet_studio.theme import SPACE_S, SPACE_XS
+
+
+def pixel_text(pixel: Pixel, classes: ClassSet) -> str:
+    """Class under the cursor, where it comes from, and how sure the prediction is: for the status line."""
+    if pixel.class_id == UNLABELLED:
+        return tr("erased") if pixel.provenance is Provenance.ERASED else ""
+    name = classes[pixel.class_id].name if pixel.class_id in classes else str(pixel.class_id)
+    sources = {
+        Provenance.UNTOUCHED: tr("predicted"),
+        Provenance.ACCEPTED: tr("accepted"),
+        Provenance.PAINTED: tr("painted"),
+        Provenance.IMPORTED: tr("imported"),
+    }
+    text = f"{name} · {sources.get(pixel.provenance, '')}"
+    return text if pixel.confidence is None else f"{text} {pixel.confidence:.0%}"
 
 
 class StatusLine(QStatusBar):
@@ -41,9 +59,9 @@ class StatusLine(QStatusBar):
         """Show where the network computes."""
         self.device_label.setText(tr("Device: {name}").format(name=name))
 
-    def set_cursor(self, x: int | None, y: int | None) -> None:
-        """Show the image position under the cursor, or none."""
-        self.cursor_label.setText("" if x is None else f"{x}, {y}")
+    def set_cursor(self, x: int | None, y: int | None, text: str = "") -> None:
+        """Show the image position under the cursor and what is there, or nothing."""
+        self.cursor_label.setText("" if x is None else f"{x}, {y}   {text}".rstrip())
 
     def set_zoom(self, zoom: float | None) -> None:
         """Show the zoom, 1.0 = one image pixel per screen pixel; None while there is no image."""
