@@ -18,6 +18,7 @@ from typing import Any
 
 from pspnet_core import __version__
 from pspnet_core.cores import num_cores
+from pspnet_core.memory import available_memory
 from pspnet_core.project.places import user_data_folder
 
 _DISTRIBUTION = "pspnet-studio"
@@ -126,21 +127,6 @@ def _memory() -> Finding:
     if available < _LOW_MEMORY_BYTES:
         return Finding("memory", Level.WARNING, detail, "Training wants about 2 GB: close other programs.")
     return Finding("memory", Level.OK, detail)
-
-
-def available_memory() -> int | None:
-    """Bytes of memory that programs can still get; None where the system does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        lines = []
-    for line in lines:
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None
 
 
 def _disk() -> Finding:

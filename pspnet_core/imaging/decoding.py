@@ -15,8 +15,11 @@ from pspnet_core.errors import ImageReadError
 MAX_PIXELS = 512 * 1024 * 1024
 """Largest image that is decoded as a whole, 1.5 GB in memory; also the guard against decompression bombs."""
 
+MAX_TILED_PIXELS = 2 * MAX_PIXELS
+"""Largest image that is read by pieces, and largest class map: one byte a pixel."""
+
 # Pillow guards itself at its own limit of 89 megapixels, which aerial images reach honestly.
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+Image.MAX_IMAGE_PIXELS = MAX_TILED_PIXELS
 
 # What Pillow and tifffile raise on damaged files; found by reading their sources and by flipping bits. Only
 # `decoder` catches them, around nothing but calls of the two: the same of our own would be a fault of ours.
@@ -84,7 +87,7 @@ def _in_words(path: Path, error: BaseException) -> ImageReadError:
                 f"{path.name} may not be read.", f"{path}: {error.strerror}.", "Check the rights of the file."
             )
         case Image.DecompressionBombError():
-            return _too_large(path, f"{path}: {error}.")
+            return _too_large(path, f"{path}: {error}.", MAX_PIXELS)
         case MemoryError():
             return ImageReadError(
                 f"There is not enough memory for {path.name}.",
@@ -112,17 +115,19 @@ def check_page(path: Path, page: int, num_pages: int) -> None:
         raise ImageReadError(f"{path.name} has no page {page + 1}.", f"{path} has {num_pages} page(s).")
 
 
-def check_size(path: Path, width: int, height: int) -> None:
-    """Raises: ImageReadError (there are more pixels than :data:`MAX_PIXELS`)."""
-    if width * height > MAX_PIXELS:
-        raise _too_large(path, f"{path} has {width} × {height} = {width * height / 1e6:,.0f} megapixels.")
+def check_size(path: Path, width: int, height: int, limit: int | None = None) -> None:
+    """Raises: ImageReadError (there are more pixels than ``limit``, :data:`MAX_PIXELS` when not given)."""
+    limit = MAX_PIXELS if limit is None else limit
+    if width * height > limit:
+        raise _too_large(path, f"{path} has {width} × {height} = {width * height / 1e6:,.0f} megapixels.", limit)
 
 
-def _too_large(path: Path, detail: str) -> ImageReadError:
+def _too_large(path: Path, detail: str, limit: int) -> ImageReadError:
     return ImageReadError(
         f"{path.name} is too large.",
-        f"{detail} The limit is {MAX_PIXELS / 1e6:,.0f} megapixels.",
-        "Cut the image into pieces, or check whether the file is damaged.",
+        f"{detail} The limit is {limit / 1e6:,.0f} megapixels.",
+        f"Save it as a tiled TIFF (up to {MAX_TILED_PIXELS / 1e6:,.0f} megapixels), cut it into pieces, "
+        "or check whether the file is damaged.",
     )
 
 

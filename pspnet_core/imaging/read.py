@@ -19,6 +19,7 @@ from PIL import Image
 
 from pspnet_core.errors import ImageReadError
 from pspnet_core.imaging.decoding import (
+    MAX_TILED_PIXELS,
     DecoderError,
     check_page,
     check_size,
@@ -34,6 +35,7 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 _SIXTEEN_BIT_GREY = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 _ORIENTATION_TAG = 274
+_JPEG_START = b"\xff\xd8"
 _EIGHT_BIT = frozenset({"L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"})
 
 
@@ -87,7 +89,7 @@ def read_info(path: Path, page: int = 0) -> ImageInfo:
             num_pages = _num_pages(image)
             _seek(path, image, page, num_pages)
             orientation = _orientation(image)
-            check_size(path, *image.size)
+            check_size(path, *image.size, MAX_TILED_PIXELS if image.format == "TIFF" else None)
             width, height = image.size
             if orientation >= 5 and image.format != "TIFF":  # Pillow turns the size of a TIFF itself
                 width, height = height, width
@@ -127,6 +129,32 @@ def read_image(path: Path, page: int = 0, max_side: int | None = None) -> RgbIma
             raise
 
 
+def read_draft(path: Path, page: int = 0, min_side: int = 768) -> RgbImage | None:
+    """A JPEG at one half, one quarter or one eighth of its size, in a fraction of the time.
+
+    Args:
+        path: The file.
+        page: As of :func:`read_image`.
+        min_side: The longest side of the result is at least this long.
+
+    Returns:
+        (h, w, 3) uint8 RGB, displayed orientation, owned by the caller; None for other formats and small images.
+
+    Raises:
+        ImageReadError: As :func:`read_image`.
+    """
+    with decoding(path), open(path, "rb") as stream:
+        if stream.read(2) != _JPEG_START:
+            return None
+        stream.seek(0)
+        with decoder():
+            image = Image.open(stream, formats=("JPEG",))
+        with image:
+            longest = max(image.size)
+            parts = next((n for n in (8, 4, 2) if longest // n >= min_side), 1)
+            return None if parts == 1 else _read_pillow(path, image, page, -(-longest // parts))
+
+
 @contextmanager
 def open_raw(path: Path) -> Iterator[Image.Image]:
     """A file decoded by Pillow for its stored values (masks).
@@ -138,7 +166,7 @@ def open_raw(path: Path) -> Iterator[Image.Image]:
         image = Image.open(path, formats=_FORMATS)
     with image:
         with decoding(path):
-            check_size(path, *image.size)
+            check_size(path, *image.size, MAX_TILED_PIXELS)  # one byte a pixel
             with decoder():
                 image.load()
         yield image
@@ -172,11 +200,17 @@ def _read_pillow(path: Path, image: Image.Image, page: int, max_side: int | None
             image.draft(None, (max_side, max_side))  # a JPEG only; gives at least this size
         image.load()
     turned = image.format == "TIFF"  # Pillow turns the pixels of a TIFF itself
-    pixels = _reduced(_to_rgb(path, image), max_side)
+    pixels = _reduced(to_rgb(path, image), max_side)
     return pixels if turned else oriented(pixels, orientation)
 
 
-def _to_rgb(path: Path, image: Image.Image) -> RgbImage:
+def to_rgb(path: Path, image: Image.Image) -> RgbImage:
+    """The pixels of an image that Pillow has loaded: (H, W, 3) uint8 RGB, not turned, owned by the caller.
+
+    Raises:
+        DecoderError: A palette or its transparency is damaged.
+        ImageReadError: Values of this kind have no fixed conversion to 8 bits.
+    """
     if image.mode in _SIXTEEN_BIT_GREY:
         return _grey_to_rgb((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode != "1" and image.mode not in _EIGHT_BIT:
@@ -290,12 +324,12 @@ def _open_tiff(path: Path, page: int) -> Iterator[tuple[_TiffPage, Any]]:
                 int(frame.planarconfig) == 2,
                 any(int(kind) in (1, 2) for kind in frame.extrasamples),
             )
-        check_size(path, found.width, found.height)
         yield found, frame
 
 
 def _tiff_info(path: Path, page: int) -> ImageInfo:
     with _open_tiff(path, page) as (found, _):
+        check_size(path, found.width, found.height, MAX_TILED_PIXELS)
         width, height = found.width, found.height
         if found.orientation >= 5:
             width, height = height, width
@@ -305,6 +339,7 @@ def _tiff_info(path: Path, page: int) -> ImageInfo:
 
 def _read_tiff(path: Path, page: int) -> RgbImage:
     with _open_tiff(path, page) as (found, frame):
+        check_size(path, found.width, found.height)
         if found.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
             raise unsupported_depth(path, str(found.dtype))
         with decoder():
@@ -319,10 +354,11 @@ def _read_tiff(path: Path, page: int) -> RgbImage:
         )
     if stored.dtype == np.uint16:
         stored = (stored >> 8).astype(np.uint8)
-    return np.ascontiguousarray(oriented(_bands_to_rgb(stored, found.has_alpha), found.orientation))
+    return np.ascontiguousarray(oriented(bands_to_rgb(stored, found.has_alpha), found.orientation))
 
 
-def _bands_to_rgb(stored: NDArray[np.uint8], has_alpha: bool) -> RgbImage:
+def bands_to_rgb(stored: NDArray[np.uint8], has_alpha: bool) -> RgbImage:
+    """(H, W, 3) uint8 RGB, C-contiguous, of (H, W) or (H, W, bands) uint8; an alpha band lays it over white."""
     bands = stored[:, :, None] if stored.ndim == 2 else stored
     colors = bands[:, :, :3] if bands.shape[2] >= 3 else np.repeat(bands[:, :, :1], 3, axis=2)
     if not has_alpha or bands.shape[2] not in (2, 4):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Protocol
 
 import numpy as np
@@ -34,8 +35,24 @@ class ImageSource(Protocol):
         ...
 
 
+def num_levels_of(width: int, height: int) -> int:
+    """How many levels an image of this size has: until the longest side is at most 512 px."""
+    count, longest = 1, max(width, height)
+    while longest > _SMALLEST_LEVEL_PX:
+        longest = (longest + 1) // 2
+        count += 1
+    return count
+
+
+def level_size(width: int, height: int, level: int) -> tuple[int, int]:
+    """(width, height) of a level."""
+    return -(-width >> level), -(-height >> level)
+
+
 class ArraySource:
     """An image in memory as an :class:`ImageSource`; smaller levels are made when they are first asked for.
+
+    Several threads may read at the same time.
 
     Args:
         image: (H, W, 3) uint8 RGB; kept, not copied, and never changed.
@@ -48,11 +65,13 @@ class ArraySource:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
             raise ValueError(f"expected a (H, W, 3) uint8 image, got {image.shape} {image.dtype}")
         self._levels = [image]
-        self._num_levels = 1
-        longest = max(image.shape[:2])
-        while longest > _SMALLEST_LEVEL_PX:
-            longest = (longest + 1) // 2
-            self._num_levels += 1
+        self._num_levels = num_levels_of(image.shape[1], image.shape[0])
+        self._lock = threading.Lock()
+
+    @property
+    def image(self) -> RgbImage:
+        """The whole of level 0, (H, W, 3) uint8 RGB; not to be written to."""
+        return self._levels[0]
 
     @property
     def width(self) -> int:
@@ -80,8 +99,9 @@ class ArraySource:
         """
         if not 0 <= level < self._num_levels:
             raise ValueError(f"level must be 0 to {self._num_levels - 1}, got {level}")
-        while len(self._levels) <= level:
-            self._levels.append(_halved(self._levels[-1]))
+        with self._lock:
+            while len(self._levels) <= level:
+                self._levels.append(_halved(self._levels[-1]))
         image = self._levels[level]
         return image[rect.intersect(Rect.of_array(image)).slices]
 
