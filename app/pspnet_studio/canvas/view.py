@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 from PySide6.QtCore import QEvent, QPointF, Qt, Signal
 from PySide6.QtGui import (
@@ -18,11 +20,13 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QApplication, QLineEdit, QWidget
 
 from pspnet_core.classes import ClassSet
+from pspnet_core.errors import PspnetError
 from pspnet_core.types import Rect
 from pspnet_studio.canvas.image_view import ImageView
-from pspnet_studio.canvas.tools.base import NO_GUIDES, Pointer
+from pspnet_studio.canvas.tools.base import NO_GUIDES, Pointer, Result
 from pspnet_studio.canvas.tools.toolbox import make_tools
 from pspnet_studio.canvas.viewport import Viewport
+from pspnet_studio.jobs.tool_work import Compute, Work, at_once
 from pspnet_studio.messages import tr
 from pspnet_studio.model.document import Document
 from pspnet_studio.model.tool_state import ToolState
@@ -31,6 +35,7 @@ _WHEEL_NOTCH = 120
 _CANCEL_KEYS = (Qt.Key.Key_Escape,)
 _FINISH_KEYS = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 _REMOVE_KEYS = (Qt.Key.Key_Backspace,)
+_ERASE_KEYS = (Qt.Key.Key_Delete, Qt.Key.Key_X)
 _TOOL_KEYS = (*_CANCEL_KEYS, *_FINISH_KEYS, *_REMOVE_KEYS)
 _HELD_KEYS = (Qt.Key.Key_Space, Qt.Key.Key_V)
 _TOOL_BUTTONS = (Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton)
@@ -45,6 +50,7 @@ class CanvasView(ImageView):
     Args:
         tool_state: Tool, class, brush size, overlay; shared with the panels.
         parent: As of any widget.
+        compute: Runs what a tool has to work out.
 
     Signals:
         cursor_moved: (x, y) of the image pixel under the pointer, or (None, None) off the image.
@@ -54,9 +60,10 @@ class CanvasView(ImageView):
     cursor_moved = Signal(object, object)
     hint_changed = Signal(str)
 
-    def __init__(self, tool_state: ToolState, parent: QWidget | None = None) -> None:
+    def __init__(self, tool_state: ToolState, parent: QWidget | None = None, compute: Compute = at_once) -> None:
         super().__init__(parent)
         self._tool_state = tool_state
+        self._compute = compute
         self._tools = make_tools(self)
         self._tool = self._tools[tool_state.tool]
         self._tool_button = Qt.MouseButton.NoButton
@@ -116,6 +123,26 @@ class CanvasView(ImageView):
         """Tell the person what can be done now."""
         self.hint_changed.emit(text)
 
+    def compute(
+        self,
+        function: Callable[[], Result],
+        on_done: Callable[[Result], None],
+        on_error: Callable[[PspnetError], None],
+    ) -> Work:
+        """Work something out in the background; the result is dropped when another image is open by then."""
+        document = self._document
+
+        def deliver(result: Any) -> None:
+            if self._document is document:
+                on_done(result)
+
+        def fail(error: PspnetError) -> None:
+            if self._document is document:
+                self.show_hint(" ".join(part for part in (error.title, error.remedy) if part))
+                on_error(error)
+
+        return self._compute(function, deliver, fail)
+
     def update_guides(self) -> None:
         """Repaint what the tool draws over the image."""
         guides = NO_GUIDES if self._document is None else self._tool.guide_rect()
@@ -145,9 +172,7 @@ class CanvasView(ImageView):
         self._protect()
         tool = self._tools[self._tool_state.tool]
         if tool is not self._tool:
-            self._tool.end_drag()
-            self._tool.cancel()
-            self._tool.leave()
+            self._tool.put_down(tool)
             self._tool = tool
             self.update_cursor()
             self._hover_again()
@@ -220,6 +245,7 @@ class CanvasView(ImageView):
         if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
             plain = not event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
             is_tool_key = event.key() in _TOOL_KEYS and self._tool.is_active
+            is_tool_key |= event.key() in _ERASE_KEYS and self._tool.has_pending
             if self._document is not None and plain and (event.key() in _HELD_KEYS or is_tool_key):
                 # Otherwise a shortcut of the window would take the key.
                 event.accept()
@@ -296,6 +322,8 @@ class CanvasView(ImageView):
                 self._tool.finish()
             else:
                 self._tool.remove_last()
+        elif key in _ERASE_KEYS and self._tool.has_pending:
+            self._tool.erase()
         else:
             super().keyPressEvent(event)
 

@@ -86,5 +86,78 @@ def tool_specs() -> Mapping[str, ToolSpec]:
         ToolSpec("brush", tr("Brush"), "brush", "B", tr("Paint the current class"), True, (shape, pressure)),
         ToolSpec("eraser", tr("Eraser"), "eraser", "E", tr("Make pixels unlabelled"), True, (shape, pressure)),
         ToolSpec("polygon", tr("Polygon"), "polygon", "P", tr("Fill an outline")),
+        *_selection_tools(),
     )
     return MappingProxyType({tool.id: tool for tool in tools})
+
+
+def _selection_tools() -> tuple[ToolSpec, ...]:
+    """Those that select pixels first and give them the class then."""
+    at_once_tip = tr("A plain click gives the class at once; with Shift pixels are selected first")
+    at_once = Option("at_once", tr("&Apply at once"), True, tip=at_once_tip)
+    wand = (
+        Option("tolerance", tr("&Tolerance"), 24, 0, 255, tip=tr("How much the colour may differ")),
+        Option(
+            "space",
+            tr("&Compare"),
+            "rgb",
+            choices=(("rgb", tr("RGB")), ("lab", tr("Lab"))),
+            tip=tr("Lab measures differences as the eye does; RGB is faster"),
+        ),
+        Option("contiguous", tr("Co&nnected"), True, tip=tr("Only what is connected with the pixel under the pointer")),
+        at_once,
+    )
+    cells = (Option("cell", tr("C&ell"), 24, 6, 120, tr(" px"), tip=tr("Side of a cell in image pixels")), at_once)
+    detail = Option(
+        "detail", tr("&Detail"), 100, 10, 1000, tr(" kpx"), tip=tr("Size it works at, in thousands of pixels")
+    )
+    threshold = (
+        Option(
+            "channel",
+            tr("C&hannel"),
+            "grey",
+            choices=(
+                ("grey", tr("Brightness")),
+                ("red", tr("Red")),
+                ("green", tr("Green")),
+                ("blue", tr("Blue")),
+                ("saturation", tr("Saturation")),
+                ("hue", tr("Hue")),
+            ),
+            tip=tr("What is compared"),
+        ),
+        Option(
+            "side",
+            tr("&Take"),
+            "bright",
+            choices=(("bright", tr("Above")), ("dark", tr("Below")), ("range", tr("Range"))),
+            tip=tr("Above and below are parted where bright and dark differ most (Otsu)"),
+        ),
+        Option("low", tr("&From"), 128, 0, 255, tip=tr("Smallest value of the range")),
+        Option("high", tr("t&o"), 255, 0, 255, tip=tr("Largest value of the range")),
+    )
+    return (
+        ToolSpec(
+            "wand", tr("Magic wand"), "wand", "W", tr("Take what has one colour"), options=wand, starts_group=True
+        ),
+        ToolSpec("superpixels", tr("Superpixels"), "superpixels", "S", tr("Take cells of one colour"), options=cells),
+        ToolSpec(
+            "scissors",
+            tr("Intelligent scissors"),
+            "scissors",
+            "M",
+            tr("Draw an outline that follows the edges"),
+            options=(at_once,),
+        ),
+        ToolSpec(
+            "grabcut", tr("Cut out object"), "grabcut", "Shift+M", tr("Cut an object out of a box"), options=(detail,)
+        ),
+        ToolSpec(
+            "threshold",
+            tr("Threshold"),
+            "threshold",
+            "T",
+            tr("Take what is bright or dark in a box"),
+            options=threshold,
+        ),
+    )

@@ -45,6 +45,10 @@ class ToolState(QObject):
         """The tool."""
         return self._specs[self._tool]
 
+    def spec_of(self, tool: str) -> ToolSpec:
+        """A tool by its id."""
+        return self._specs[tool]
+
     def set_tool(self, tool: str) -> None:
         """Take another tool."""
         if tool != self._tool:

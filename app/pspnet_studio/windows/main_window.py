@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 from pspnet_core.errors import PspnetError
 from pspnet_studio.canvas.view import CanvasView
 from pspnet_studio.dialogs.leave import ask_quit_unsaved
+from pspnet_studio.jobs.tool_work import in_tool_lane
 from pspnet_studio.messages import tr
 from pspnet_studio.model.predictions import Predictions
 from pspnet_studio.model.session import Session
@@ -87,7 +88,7 @@ class MainWindow(QMainWindow):
         self.intake = IntakeFlow(session, self.guard, settings, self)
         self.actions_by_id = make_actions(self)
         self.view_state = ViewState(self)
-        self.canvas = CanvasView(tool_state, self)
+        self.canvas = CanvasView(tool_state, self, in_tool_lane(session.runner))
         self.welcome = WelcomePage(self)
         self.message_bar = MessageBar(self)
         self.status_line = StatusLine(session, training, predictions, self)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen
 
-from pspnet_core.types import Rect
+from pspnet_core.errors import PspnetError
+from pspnet_core.imaging.areas import Area
+from pspnet_core.types import UNLABELLED, Rect
 from pspnet_studio.canvas.viewport import Viewport
+from pspnet_studio.jobs.tool_work import Work
+from pspnet_studio.messages import tr
 from pspnet_studio.model.document import Document
 from pspnet_studio.model.tool_state import ToolState
+
+Result = TypeVar("Result")
 
 NO_GUIDES = Rect(0, 0, 0, 0)
 
@@ -72,6 +78,21 @@ class ToolHost(Protocol):
         """Repaint what the tool draws over the image: it has moved or changed."""
         ...
 
+    def compute(
+        self,
+        function: Callable[[], Result],
+        on_done: Callable[[Result], None],
+        on_error: Callable[[PspnetError], None],
+    ) -> Work:
+        """Work something out in the background.
+
+        Args:
+            function: Runs in another thread: it may read the image, nothing else of the document.
+            on_done: Gets the result, unless another image is open by then; may be called before this returns.
+            on_error: Told, on the same terms, after the person was told.
+        """
+        ...
+
 
 class Tool:
     """Base of the tools. One lives as long as its canvas; it holds no document over a change of documents.
@@ -80,9 +101,11 @@ class Tool:
 
     Attributes:
         hides_cursor: Whether the tool draws its own cursor.
+        paints_class: Whether a press paints with the current class: not while that is hidden.
     """
 
     hides_cursor = False
+    paints_class = True
 
     def __init__(self, host: ToolHost) -> None:
         self._host = host
@@ -96,6 +119,11 @@ class Tool:
     def is_active(self) -> bool:
         """Whether there is something that Esc would abort."""
         return self.is_dragging
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether there is something that Delete or X would erase."""
+        return False
 
     def hint(self) -> str:
         """What can be done with the tool now, in one line."""
@@ -126,6 +154,15 @@ class Tool:
     def finish(self) -> None:
         """Enter: complete what is under way."""
 
+    def erase(self) -> None:
+        """Delete or X: make unlabelled what is pending."""
+
+    def put_down(self, successor: Tool) -> None:
+        """Another tool is taken: keep edits, forget the rest."""
+        self.end_drag()
+        self.cancel()
+        self.leave()
+
     def remove_last(self) -> None:
         """Backspace: take back the last part of what is under way."""
 
@@ -140,6 +177,31 @@ class Tool:
 
     def paint_guides(self, painter: QPainter) -> None:
         """Draw over the image, in device pixels."""
+
+    def _class_to_paint(self, erases: bool) -> int | None:
+        """The current class, or 255 to erase; None, and a hint, while there is no class."""
+        class_id = UNLABELLED if erases else self._host.tool_state.class_id
+        if class_id is None:
+            self._host.show_hint(no_class_hint())
+        return class_id
+
+    def _screen_distance(self, a: tuple[float, float], b: tuple[float, float]) -> float:
+        """How far apart two image points are on the screen, in logical pixels."""
+        return math.hypot(a[0] - b[0], a[1] - b[1]) * self._host.viewport.scale / self._host.pixel_ratio
+
+
+def no_class_hint() -> str:
+    """What has to be done before anything can be painted."""
+    return tr("Add a class or choose one to paint with.")
+
+
+def paint_areas(document: Document, label: str, areas: Iterable[Area], class_id: int) -> bool:
+    """Paint areas by hand as one step named ``label``; False when that changes nothing."""
+    document.begin_edit(label)
+    for rect, mask in areas:
+        if not rect.is_empty:
+            document.paint(rect, mask, class_id)
+    return document.commit_edit()
 
 
 def paint_two_tone(painter: QPainter, path: QPainterPath, ratio: float) -> None:
