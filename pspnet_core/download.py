@@ -1,7 +1,8 @@
 """Fetch one known file over HTTP: resumable, checked, and put in its place only when complete. Needs no torch.
 
 What has come so far lies beside the target as ``<name>.part``. It is always a beginning of the file, so a later call
-goes on where this one ended: after a cancel, a cut connection or a crash.
+goes on where this one ended: after a cancel, a cut connection or a crash. Only one call at a time fetches a file, also
+of several programs: it locks ``<name>.part.lock``.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import errno
 import hashlib
 import http.client
 import os
+import re
 import selectors
 import shutil
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -23,6 +26,7 @@ from typing import IO, Any
 from pspnet_core import __version__
 from pspnet_core.atomic import put_in_place, storage_error
 from pspnet_core.errors import DownloadError, StorageError
+from pspnet_core.file_lock import file_lock
 from pspnet_core.remote import RemoteFile, megabytes
 
 __all__ = ["DownloadProgress", "RemoteFile", "download", "megabytes", "part_of"]
@@ -32,6 +36,8 @@ _WAIT_S = 0.15
 _CHUNK_BYTES = 1 << 16
 _WORTHWHILE_BYTES = 1 << 20  # an attempt that brought this much is not counted as failed
 _SPARE_BYTES = 16 << 20  # of the disk, beside the file
+_TOLERANCE = 1.1  # of a size that is known approximately
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _RETRY_LATER = (408, 425, 429, 500, 502, 503, 504)
 
 
@@ -75,15 +81,41 @@ def download(
         pause_s: Before the second attempt; doubled before each further one.
 
     Yields:
-        Progress, at most 10 times a second, at least every 200 ms while bytes come or are waited for; the last one
-        when the file is in its place.
+        Progress, at most 10 times a second; the last one when the file is in its place. While a body is received that
+        says its length, about every 200 ms, also when no bytes come. While a connection is made, or a body comes in
+        chunks, up to ``timeout_s`` may pass without one.
 
     Raises:
-        DownloadError: No connection, an answer that is no such file, a connection that is cut again and again (what has
-            come is kept), or a file of another size or checksum than expected (it is deleted).
+        DownloadError: Another call fetches the same file; no connection, an answer that is no such file, a connection
+            that is cut again and again (what has come is kept), or a file of another size or checksum than expected (it
+            is deleted).
         StorageError: The disk is full (what has come is deleted), or the folder cannot be written.
     """
     transfer = _Transfer(remote, target, timeout_s)
+    with _locked(transfer):
+        yield from _run(transfer, max_failures, pause_s)
+
+
+@contextmanager
+def _locked(transfer: _Transfer) -> Iterator[None]:
+    """Keep everybody else from the part. Raises: DownloadError, StorageError."""
+    place = transfer.part.with_name(transfer.part.name + ".lock")
+    with ExitStack() as stack:
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            is_held = stack.enter_context(file_lock(place))
+        except OSError as error:
+            raise storage_error(transfer.target, error) from error
+        if not is_held:
+            raise DownloadError(
+                f"{transfer.remote.name} is being downloaded already.",
+                f"Another window or program has locked {place}.",
+                "Wait until it is done.",
+            )
+        yield
+
+
+def _run(transfer: _Transfer, max_failures: int, pause_s: float) -> Iterator[DownloadProgress]:
     transfer.prepare()
     yield from transfer.read_part()
     failures = 0
@@ -95,7 +127,7 @@ def download(
         except _CutError as cut:
             failures = 1 if transfer.done - before >= _WORTHWHILE_BYTES else failures + 1
             if not transfer.has_begun or failures > max_failures:
-                raise _unreachable(remote, transfer, str(cut)) from cut
+                raise _unreachable(transfer.remote, transfer, str(cut)) from cut
         yield from _pause(pause_s * 2 ** (failures - 1), transfer)
     transfer.finish()
     yield transfer.progress
@@ -124,24 +156,17 @@ class _Transfer:
         return DownloadProgress(self.done, self.total, max(1, self.attempt))
 
     def prepare(self) -> None:
-        """Make the folder; fail when the file cannot fit. Raises: StorageError."""
+        """Fail when the file cannot fit. Raises: StorageError."""
         try:
-            self.target.parent.mkdir(parents=True, exist_ok=True)
             size = self.part.stat().st_size if self.part.exists() else 0
             if self.total is not None and size > self.total:
                 self.part.unlink()
                 size = 0
-            free = shutil.disk_usage(self.target.parent).free
         except OSError as error:
             raise storage_error(self.target, error) from error
         wanted = self.total or self.remote.about_bytes
-        if wanted is not None and wanted - size + _SPARE_BYTES > free:
-            raise StorageError(
-                f"There is not enough space for {self.remote.name}.",
-                f"{self.target.parent} has {megabytes(free)} left; {megabytes(wanted - size)} are still to come, and "
-                f"{megabytes(_SPARE_BYTES)} should stay free.",
-                "Free some space, and try again.",
-            )
+        if wanted is not None:
+            self._check_space(wanted - size)
 
     def read_part(self) -> Iterator[DownloadProgress]:
         """Take up what an earlier call has left. Raises: StorageError."""
@@ -233,10 +258,33 @@ class _Transfer:
 
     def _agree_on_size(self, response: http.client.HTTPResponse) -> None:
         length = response.headers.get("Content-Length")
-        total = self.done + int(length) if length and length.isdigit() else None
+        total = self.done + int(length) if length and _LENGTH.fullmatch(length) else None
         if self.remote.num_bytes is not None and total not in (None, self.remote.num_bytes):
             raise self._refused(f"The file there has {total} bytes; expected {self.remote.num_bytes}.")
+        if self.remote.num_bytes is None and total is not None:
+            if self._most is not None and total > self._most:
+                raise self._refused(f"The file there has {total} bytes; expected about {self.remote.about_bytes}.")
+            self._check_space(total - self.done)
         self.total = self.remote.num_bytes or total
+
+    @property
+    def _most(self) -> int | None:
+        """How large the file may be where only its approximate size is known."""
+        return None if self.remote.about_bytes is None else int(self.remote.about_bytes * _TOLERANCE)
+
+    def _check_space(self, missing: int) -> None:
+        """Fail when ``missing`` bytes do not fit. Raises: StorageError."""
+        try:
+            free = shutil.disk_usage(self.target.parent).free
+        except OSError as error:
+            raise storage_error(self.target, error) from error
+        if missing + _SPARE_BYTES > free:
+            raise StorageError(
+                f"There is not enough space for {self.remote.name}.",
+                f"{self.target.parent} has {megabytes(free)} left; {megabytes(missing)} are still to come, and "
+                f"{megabytes(_SPARE_BYTES)} should stay free.",
+                "Free some space, and try again.",
+            )
 
     def _receive(self, response: http.client.HTTPResponse, stream: IO[bytes]) -> Iterator[DownloadProgress]:
         """Append what comes to the part, until it is complete or the connection ends."""
@@ -256,7 +304,7 @@ class _Transfer:
 
     def _check_room(self, more: int) -> None:
         """A body without an end must not fill the disk. Raises: DownloadError."""
-        limit = self.total or (self.remote.about_bytes and int(self.remote.about_bytes * 1.1))
+        limit = self.total or self._most
         if limit and self.done + more > limit:
             self._forget()
             raise self._refused(f"More than {limit} bytes came.")

@@ -164,6 +164,63 @@ def test_a_file_without_an_end_is_stopped(server, target) -> None:
     assert files(target) == []
 
 
+def test_a_length_far_from_the_expected_one_is_refused_before_anything_is_written(server, target) -> None:
+    with pytest.raises(DownloadError) as caught:
+        fetch(RemoteFile(server.url, None, DIGEST, about_bytes=2_000_000), target)
+    assert "3000000 bytes; expected about 2000000" in caught.value.detail
+    assert files(target) == []
+    fetch(RemoteFile(server.url, None, DIGEST, about_bytes=2_900_000), target)
+    assert target.read_bytes() == DATA
+
+
+def test_a_length_that_is_told_later_must_fit_too(server, target, monkeypatch) -> None:
+    usage = shutil.disk_usage(target.parent.parent)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage._replace(free=18_000_000))
+    with pytest.raises(StorageError, match="not enough space") as caught:
+        fetch(remote(server, None), target)
+    assert "3.0 MB are still to come" in caught.value.detail
+    assert server.requests == [None]
+    assert files(target) == []
+
+
+def test_one_at_a_time(server, target) -> None:
+    """Two that append to the same part would spoil it."""
+    server.chunk_pause_s = 0.01
+    first = download(remote(server), target)
+    while next(first).done_bytes < 100_000:
+        pass
+    with pytest.raises(DownloadError, match="being downloaded already") as caught:
+        fetch(remote(server), target)
+    assert "net.pth.part.lock" in caught.value.detail
+    assert caught.value.remedy
+    for _ in first:
+        pass
+    assert target.read_bytes() == DATA
+    assert files(target) == ["net.pth"]
+    assert server.requests == [None]
+    fetch(remote(server), target)
+
+
+def test_another_program_that_downloads_is_noticed(server, target) -> None:
+    code = (
+        "import sys, pathlib\n"
+        "from pspnet_core.download import RemoteFile, download\n"
+        "events = download(RemoteFile(sys.argv[1], None, sys.argv[2]), pathlib.Path(sys.argv[3]))\n"
+        "next(events)\n"
+        "print('begun', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    arguments = [sys.executable, "-c", code, server.url, DIGEST, str(target)]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "begun\n"
+        with pytest.raises(DownloadError, match="being downloaded already"):
+            fetch(remote(server), target)
+        other.kill()
+    assert files(target) == ["net.pth.part.lock"]  # it could not tidy up; what it has left locks nothing
+    fetch(remote(server), target)
+    assert files(target) == ["net.pth"]
+
+
 def test_not_found(server, target) -> None:
     server.status = [404] * 9
     with pytest.raises(DownloadError) as caught:
@@ -264,6 +321,7 @@ def test_a_disk_that_is_really_full(server, tmp_path) -> None:
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("may not mount a small file system")
     try:
+        server.announced = 0  # else it would be told beforehand
         with pytest.raises(StorageError, match="disk is full"):
             fetch(remote(server, None), tmp_path / "net.pth")
         assert list(tmp_path.iterdir()) == []
