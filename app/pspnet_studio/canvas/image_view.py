@@ -38,9 +38,11 @@ class ImageView(QWidget):
 
     Signals:
         zoom_changed: Another zoom.
+        viewport_changed: Another zoom or another place.
     """
 
     zoom_changed = Signal(float)
+    viewport_changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -131,6 +133,20 @@ class ImageView(QWidget):
         """Show the whole image, also after the view is resized, until the zoom is changed."""
         self._is_fitted = True
         self._lay_out()
+
+    def look_where(self, other: ImageView) -> None:
+        """Show the place that another view of an image of the same size shows, at the same zoom."""
+        theirs, mine = other.viewport, self.viewport
+        if (theirs.image_w, theirs.image_h) != (mine.image_w, mine.image_h):
+            return
+        x, y = theirs.to_image(theirs.view_w / 2, theirs.view_h / 2)
+        self._is_fitted = False
+        self._set_viewport(mine.showing(theirs.scale, x, y))
+
+    def set_overlay_opacity(self, opacity: float) -> None:
+        """Opacity of what lies over the photograph, 0 to 1."""
+        self._screen.set_opacity(opacity)
+        self.update()
 
     # --- mapping
 
@@ -226,6 +242,7 @@ class ImageView(QWidget):
         self.update()
         if viewport.scale != zoom:
             self.zoom_changed.emit(viewport.scale)
+        self.viewport_changed.emit()
 
     def _zoom_at(self, zoom: float, x: float, y: float) -> None:
         self._is_fitted = False

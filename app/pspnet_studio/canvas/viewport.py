@@ -132,6 +132,10 @@ class Viewport:
         inner = replace(self, view_w=max(1, self.view_w - 2 * margin), view_h=max(1, self.view_h - 2 * margin))
         return replace(self, scale=inner.fit_scale)._centred_on(self.image_w / 2, self.image_h / 2)
 
+    def showing(self, scale: float, x: float, y: float) -> Viewport:
+        """Another scale, with an image point in the middle of the view."""
+        return replace(self, scale=scale)._centred_on(x, y)
+
     def zoomed(self, scale: float, x: float, y: float) -> Viewport:
         """Another scale, clipped to what is allowed; the image point under the device point stays where it is.
 

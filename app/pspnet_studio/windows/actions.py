@@ -44,6 +44,13 @@ FILE, EDIT, VIEW, TOOL, IMAGE, MODEL, HELP = "&File", "&Edit", "&View", "&Tool",
 MENUS = (FILE, EDIT, VIEW, TOOL, IMAGE, MODEL, HELP)
 
 
+GROUP_STARTS = frozenset(
+    ("add_folder", "save", "close_project", "quit", "fill_unlabelled", "accept_unlabelled", "show_overlay")
+    + ("show_classes", "split_photo", "contours", "theme_system", "smaller", "status_done", "network", "export_model")
+)
+"""Commands before which their menu has a line."""
+
+
 def action_table() -> tuple[ActionSpec, ...]:
     """All commands, in menu order."""
     return (
@@ -105,7 +112,27 @@ def action_table() -> tuple[ActionSpec, ...]:
             checkable=True,
         ),
         *(ActionSpec(f"show_{mode}", text, "", "", VIEW, checkable=True) for mode, text in mode_texts().items()),
-        ActionSpec("contours", tr("Outlines only"), "", "C", VIEW, tip=tr("Draw classes as outlines"), checkable=True),
+        ActionSpec(
+            "split_photo",
+            tr("Photograph beside it"),
+            "",
+            "Shift+O",
+            VIEW,
+            tip=tr("Show the image without classes beside the canvas"),
+            checkable=True,
+        ),
+        ActionSpec(
+            "split_compare",
+            tr("Compare labels and prediction"),
+            "",
+            "",
+            VIEW,
+            tip=tr("Show my labels, the prediction and the difference side by side"),
+            checkable=True,
+        ),
+        ActionSpec(
+            "contours", tr("Outlines only"), "", "Shift+C", VIEW, tip=tr("Draw classes as outlines"), checkable=True
+        ),
         ActionSpec(
             "highlight",
             tr("Highlight current class"),

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QMessageBox
 from pspnet_core import __version__
 from pspnet_core.project.project import Status
 from pspnet_studio import theme
+from pspnet_studio.canvas.compare import Arrangement
 from pspnet_studio.jobs.runner import Lane, Priority
 from pspnet_studio.messages import tr
 from pspnet_studio.model.document import Document
@@ -145,6 +146,9 @@ class Commands(QObject):
         look = self._view_state.look
         for mode in OverlayMode:
             self._actions[f"show_{mode}"].setChecked(look.mode is mode)
+        arrangement = self._window.compare.arrangement
+        self._actions["split_photo"].setChecked(arrangement is Arrangement.PHOTO)
+        self._actions["split_compare"].setChecked(arrangement is Arrangement.COMPARE)
         self._actions["contours"].setChecked(look.contours)
         self._actions["highlight"].setChecked(look.highlight is not None)
         self._actions["only_unlabelled"].setChecked(self._tool_state.only_unlabelled)
@@ -172,6 +176,8 @@ class Commands(QObject):
             "zoom_in": canvas.zoom_in,
             "zoom_out": canvas.zoom_out,
             "show_overlay": lambda: tools.set_overlay_visible(not tools.overlay_visible),
+            "split_photo": lambda: self._split(Arrangement.PHOTO),
+            "split_compare": lambda: self._split(Arrangement.COMPARE),
             "contours": lambda: self._view_state.set_contours(not self._view_state.look.contours),
             "highlight": self._highlight,
             "smaller": lambda: tools.grow_brush(-1),
@@ -221,6 +227,11 @@ class Commands(QObject):
             return
         if not document.fill_unlabelled(class_id):
             self._window.status_line.showMessage(tr("Every pixel has a class already."), 4000)
+
+    def _split(self, arrangement: Arrangement) -> None:
+        compare = self._window.compare
+        compare.set_arrangement(Arrangement.SINGLE if compare.arrangement is arrangement else arrangement)
+        self.update_enabled()
 
     def _highlight(self) -> None:
         is_on = self._view_state.look.highlight is not None

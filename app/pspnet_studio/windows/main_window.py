@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from pspnet_core.errors import PspnetError
+from pspnet_studio.canvas.compare import CompareView
 from pspnet_studio.canvas.view import CanvasView
 from pspnet_studio.dialogs.leave import ask_quit_unsaved
 from pspnet_studio.jobs.tool_work import in_tool_lane
@@ -34,7 +35,7 @@ from pspnet_studio.panels.images import ImagesPanel
 from pspnet_studio.panels.tool_options import ToolOptions
 from pspnet_studio.panels.training import TrainingPanel
 from pspnet_studio.settings import Settings
-from pspnet_studio.windows.actions import MENUS, action_table, make_actions
+from pspnet_studio.windows.actions import GROUP_STARTS, MENUS, action_table, make_actions
 from pspnet_studio.windows.commands import Commands
 from pspnet_studio.windows.guard import TrainingGuard
 from pspnet_studio.windows.intake_flow import IntakeFlow
@@ -89,6 +90,7 @@ class MainWindow(QMainWindow):
         self.actions_by_id = make_actions(self)
         self.view_state = ViewState(self)
         self.canvas = CanvasView(tool_state, self, in_tool_lane(session.runner))
+        self.compare = CompareView(self.canvas, tool_state, self.view_state)
         self.welcome = WelcomePage(self)
         self.message_bar = MessageBar(self)
         self.status_line = StatusLine(session, training, predictions, self)
@@ -111,7 +113,7 @@ class MainWindow(QMainWindow):
         layout.setSpacing(0)
         layout.addWidget(self.message_bar)
         self._stack.addWidget(self.welcome)
-        self._stack.addWidget(self.canvas)
+        self._stack.addWidget(self.compare)
         layout.addWidget(self._stack, 1)
         self.setCentralWidget(work)
 
@@ -150,6 +152,8 @@ class MainWindow(QMainWindow):
             action = self.actions_by_id[spec.id]
             self.addAction(action)
             if spec.menu:
+                if spec.id in GROUP_STARTS:
+                    menus[spec.menu].addSeparator()
                 menus[spec.menu].addAction(action)
         menus["&Model"].setToolTipsVisible(True)  # they say why something cannot be done now
         view = menus["&View"]
@@ -223,7 +227,7 @@ class MainWindow(QMainWindow):
         project = self._session.project
         has_project = project is not None
         self.message_bar.clear()
-        self._stack.setCurrentWidget(self.canvas if has_project else self.welcome)
+        self._stack.setCurrentWidget(self.compare if has_project else self.welcome)
         for dock in self.docks:
             dock.setVisible(has_project)
         if not has_project:
@@ -236,11 +240,13 @@ class MainWindow(QMainWindow):
         if not has_project:
             self.welcome.set_recent([f for f in self._settings.recent_folders if Path(f).is_dir()])
             self.canvas.set_document(None)
+            self.compare.set_document(None)
             self._on_zoom(self.canvas.zoom)
         self._update_title()
 
     def _on_document_changed(self) -> None:
         self.canvas.set_document(self._session.document)
+        self.compare.set_document(self._session.document)
         self._on_zoom(self.canvas.zoom)
         self._update_title()
         if self._session.document is not None:
@@ -259,6 +265,7 @@ class MainWindow(QMainWindow):
     def _on_classes_changed(self) -> None:
         if self._session.project is not None:
             self.canvas.set_classes(self._session.project.classes)
+            self.compare.set_classes(self._session.project.classes)
 
     def _on_training_seconds(self, seconds: int) -> None:
         self._settings.training_seconds = seconds

@@ -1,0 +1,139 @@
+"""The canvas beside other views of the same image: they show the same place, and move together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtWidgets import QLabel, QSplitter, QVBoxLayout, QWidget
+
+from pspnet_core.classes import ClassSet
+from pspnet_studio.canvas.image_view import ImageView
+from pspnet_studio.canvas.view import CanvasView
+from pspnet_studio.messages import tr
+from pspnet_studio.model.document import Document
+from pspnet_studio.model.tool_state import ToolState
+from pspnet_studio.model.view_state import OverlayMode, ViewState, mode_texts
+
+
+class Arrangement(StrEnum):
+    """What stands beside the canvas."""
+
+    SINGLE = "single"
+    PHOTO = "photo"
+    """The photograph without anything over it."""
+    COMPARE = "compare"
+    """My labels, the prediction, and the difference of both."""
+
+
+_MODES: dict[Arrangement, tuple[OverlayMode | None, ...]] = {
+    Arrangement.SINGLE: (),
+    Arrangement.PHOTO: (None,),
+    Arrangement.COMPARE: (OverlayMode.PREDICTION, OverlayMode.DIFFERENCE),
+}
+
+
+class CompareView(QSplitter):
+    """The canvas, and beside it, when wanted, views to compare with.
+
+    Args:
+        canvas: Taken in.
+        tool_state: Opacity of overlays.
+        view_state: Outlines, highlight and brightness, which the other views share.
+    """
+
+    def __init__(
+        self, canvas: CanvasView, tool_state: ToolState, view_state: ViewState, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(Qt.Orientation.Horizontal, parent)
+        self.setChildrenCollapsible(False)
+        self._canvas, self._tool_state, self._view_state = canvas, tool_state, view_state
+        self._classes = ClassSet()
+        self._arrangement = Arrangement.SINGLE
+        self._others: list[tuple[ImageView, OverlayMode | None, QWidget]] = []
+        self._moves = False
+        self.addWidget(canvas)
+        canvas.viewport_changed.connect(lambda: self._follow(canvas))
+        tool_state.overlay_changed.connect(self._on_look)
+        view_state.changed.connect(self._on_look)
+
+    @property
+    def arrangement(self) -> Arrangement:
+        """What stands beside the canvas now."""
+        return self._arrangement
+
+    @property
+    def others(self) -> list[ImageView]:
+        """The views beside the canvas."""
+        return [view for view, _, _ in self._others]
+
+    def set_arrangement(self, arrangement: Arrangement) -> None:
+        """Put other views beside the canvas, or none."""
+        if arrangement is self._arrangement:
+            return
+        self._arrangement = arrangement
+        for view, _, pane in self._others:
+            view.set_document(None)
+            pane.setParent(None)
+            pane.deleteLater()
+        self._others = [self._make(mode) for mode in _MODES[arrangement]]
+        for _, _, pane in self._others:
+            self.addWidget(pane)
+        self.setSizes([1000] * self.count())
+        # In a comparison the canvas shows the labels alone; before and after it shows what it showed.
+        if arrangement is Arrangement.COMPARE:
+            self._view_state.set_mode(OverlayMode.LABELS)
+        elif self._view_state.look.mode is OverlayMode.LABELS:
+            self._view_state.set_mode(OverlayMode.CLASSES)
+        self._on_look()
+        self._follow(self._canvas)
+
+    def set_document(self, document: Document | None) -> None:
+        """Show another document in the views beside the canvas."""
+        for view in self.others:
+            view.set_document(document)
+        self._follow(self._canvas)
+
+    def set_classes(self, classes: ClassSet) -> None:
+        """Draw the other views with these colours."""
+        self._classes = classes
+        for view in self.others:
+            view.set_classes(classes)
+
+    def _make(self, mode: OverlayMode | None) -> tuple[ImageView, OverlayMode | None, QWidget]:
+        view = ImageView()
+        view.setMinimumSize(QSize(120, 120))
+        view.set_classes(self._classes)
+        view.set_document(self._canvas.document)
+        view.viewport_changed.connect(lambda: self._follow(view))
+        text = tr("Photograph") if mode is None else mode_texts()[mode]
+        view.setAccessibleName(text)
+        title = QLabel(text)
+        title.setProperty("look", "muted")
+        title.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        pane = QWidget()
+        layout = QVBoxLayout(pane)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(view, 1)
+        layout.addWidget(title)
+        return view, mode, pane
+
+    def _on_look(self) -> None:
+        look = self._view_state.look
+        for view, mode, _ in self._others:
+            view.set_look(look if mode is None else replace(look, mode=mode))
+            view.set_overlay_opacity(0.0 if mode is None else self._tool_state.opacity)
+
+    def _follow(self, leader: ImageView) -> None:
+        """Show in all views what one of them shows."""
+        if self._moves or not self._others:
+            return
+        self._moves = True
+        try:
+            for view in (self._canvas, *self.others):
+                if view is not leader:
+                    view.look_where(leader)
+        finally:
+            self._moves = False
