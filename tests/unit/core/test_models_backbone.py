@@ -11,11 +11,12 @@ from pspnet_core.errors import CheckpointError  # noqa: E402
 from pspnet_core.models.backbones import efficientnet_lite as lite  # noqa: E402
 from pspnet_core.models.backbones.depthwise import DepthwiseConv2d  # noqa: E402
 from pspnet_core.models.checkpoint import Preprocessing  # noqa: E402
+from pspnet_core.models.weights import imagenet_state  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def published():
-    return lite.imagenet_state("efficientnet_lite0")
+    return imagenet_state("efficientnet_lite0")
 
 
 @pytest.fixture(scope="module", params=[16, 32])

@@ -17,7 +17,8 @@ from torch.nn import functional as F  # noqa: E402
 
 from pspnet_core.models import PSPNetConfig  # noqa: E402
 from pspnet_core.models.backbones import Backbone, make_backbone  # noqa: E402
-from pspnet_core.models.backbones.efficientnet_lite import EfficientNetLite, imagenet_state, load_published  # noqa: E402
+from pspnet_core.models.backbones.efficientnet_lite import EfficientNetLite, load_published  # noqa: E402
+from pspnet_core.models.weights import imagenet_state  # noqa: E402
 from tests.helpers.random_weights import randomise  # noqa: E402
 
 SIZE = (65, 81)
