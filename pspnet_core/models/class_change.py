@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from pspnet_core.classes import ClassSet
+from pspnet_core.models.assembly import assemble, blank
 from pspnet_core.models.checkpoint import Checkpoint
 from pspnet_core.models.decoder import bilinear_kernel
-from pspnet_core.models.pspnet import make_model
 
 _SHOWN = 12  # names in a text
 
@@ -72,8 +72,7 @@ def change_classes(checkpoint: Checkpoint, classes: ClassSet, seed: int = 0) -> 
     """
     rows = _match(checkpoint.classes.names, classes.names)
     old_model, config = checkpoint.model, replace(checkpoint.config, num_classes=len(classes))
-    with torch.device("meta"):
-        model = make_model(config)
+    model = blank(config)
     of_classes = model.class_parameters()
     tensors = {
         name: tensor.detach().cpu().clone() for name, tensor in old_model.state_dict().items() if name not in of_classes
@@ -89,8 +88,7 @@ def change_classes(checkpoint: Checkpoint, classes: ClassSet, seed: int = 0) -> 
         one_row = math.prod(tensor.shape[1:])
         num_kept += one_row * len(rows)
         num_new += one_row * (len(classes) - len(rows))
-    model.load_state_dict(tensors | fresh, strict=True, assign=True)
-    model.eval().requires_grad_(False)
+    assemble(model, tensors | fresh)
     change = _describe(checkpoint.classes.names, classes.names, rows, num_kept, num_new)
     origin = checkpoint.origin | {"class_change": change.to_json()}
     return Checkpoint(model, classes, checkpoint.preprocessing, {}, origin), change

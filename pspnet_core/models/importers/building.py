@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from pspnet_core.errors import CheckpointError
+from pspnet_core.models.assembly import assemble, blank
 from pspnet_core.models.config import AuxHead, PSPNetConfig
-from pspnet_core.models.importers.key_map import Facts, Layout, Publisher
+from pspnet_core.models.importers.key_map import BASIC, Facts, Layout, Publisher
 from pspnet_core.models.importers.recognise import is_ignored, their_key
 from pspnet_core.models.pspnet import PSPNet, make_model
 
@@ -27,7 +28,6 @@ _DEPTHS = {
     ((3, 4, 23, 3), True): "resnet101",
     ((3, 8, 36, 3), True): "resnet152",
 }
-BASIC = ("resnet18", "resnet34")
 _STEMS = {(64, 3, 7, 7): "conv7", (64, 3, 3, 3): "deep64", (32, 3, 3, 3): "deep32"}
 
 
@@ -75,8 +75,9 @@ def translate(tensors: Mapping[str, Tensor], publisher: Publisher, layout: Layou
 
 
 def flip(name: str, tensor: Tensor) -> Tensor:
-    """The first convolution with red and blue exchanged; every other tensor as it is."""
-    return tensor[:, [2, 1, 0]].contiguous() if name == "backbone.stem.0.weight" and tensor.ndim == 4 else tensor
+    """The first convolution, if it is one of three colours, with red and blue exchanged; all else as it is."""
+    is_first = name == "backbone.stem.0.weight" and tensor.ndim == 4 and tensor.shape[1] == 3
+    return tensor[:, [2, 1, 0]].contiguous() if is_first else tensor
 
 
 def read_config(found: Translated, publisher: Publisher, layout: Layout, facts: Facts) -> PSPNetConfig:
@@ -158,8 +159,8 @@ def fill(config: PSPNetConfig, found: Translated, is_backbone: bool, source: str
     Raises:
         CheckpointError: A tensor is missing or has another shape.
     """
-    with torch.device("meta"):
-        expected = {name: tensor.shape for name, tensor in make_model(config).state_dict().items()}
+    model = blank(config)
+    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
     new = [name for name in expected if is_backbone and not name.startswith("backbone.")]
     wrong = [name for name, tensor in found.tensors.items() if expected.get(name) not in (None, tensor.shape)]
     if wrong:
@@ -186,22 +187,28 @@ def fill(config: PSPNetConfig, found: Translated, is_backbone: bool, source: str
             f"For example (in our names) {_some(missing)}.",
             _REMEDY,
         )
-    return _load(config, tensors, bool(new)), new
+    if new:
+        tensors |= _fresh(config, new)
+    return assemble(model, tensors), new
 
 
-def _load(config: PSPNetConfig, tensors: Mapping[str, Tensor], has_new: bool) -> PSPNet:
-    with torch.random.fork_rng(devices=[]), torch.device("cpu" if has_new else "meta"):
+def _fresh(config: PSPNetConfig, names: list[str]) -> dict[str, Tensor]:
+    """Tensors of a new network, the same each time."""
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
-        model = make_model(config)
-    # What the file holds becomes the network: nothing is initialised only to be overwritten.
-    model.load_state_dict(dict(tensors), strict=not has_new, assign=True)
-    assert not any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers()))
-    return model.eval().requires_grad_(False)
+        made = make_model(config).state_dict()
+    return {name: made[name] for name in names}
 
 
 def _plain(key: str, tensor: Tensor, converted: set[str], source: str) -> Tensor:
     """A tensor as float32 (counters as int64), contiguous and finite. Raises: CheckpointError."""
     if key.endswith("num_batches_tracked"):
+        if tensor.numel() != 1 or tensor.layout is not torch.strided or tensor.is_complex():
+            raise CheckpointError(
+                f"{source} is damaged: {key} is no counter.",
+                f"Expected one number, found shape {list(tensor.shape)}, {tensor.dtype}.",
+                _REMEDY,
+            )
         return tensor.to(torch.int64).reshape(())
     if tensor.is_sparse or tensor.is_quantized or not tensor.is_floating_point():
         raise CheckpointError(

@@ -22,6 +22,9 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
 IMAGENET = Preprocessing((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 """Mean and standard deviation of ImageNet on 0 to 255; on 0 to 1 they are .485 .456 .406 and .229 .224 .225."""
 
+BASIC = ("resnet18", "resnet34")
+"""ResNets of blocks with two 3x3 convolutions."""
+
 _NUMBERS: Mapping[str, range] = MappingProxyType({"stage": range(1, 5), "block": range(50), "bin": range(4)})
 
 

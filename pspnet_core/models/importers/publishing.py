@@ -10,8 +10,8 @@ from torch import Tensor
 from pspnet_core.errors import CheckpointError
 from pspnet_core.models.checkpoint import Checkpoint
 from pspnet_core.models.config import RESNETS, PSPNetConfig
-from pspnet_core.models.importers.building import BASIC, flip
-from pspnet_core.models.importers.key_map import Layout, Publisher
+from pspnet_core.models.importers.building import flip
+from pspnet_core.models.importers.key_map import BASIC, Layout, Publisher
 from pspnet_core.models.importers.recognise import CROPS, PUBLISHERS, find_publisher
 
 # What no tensor tells: in the publisher's code another value would compute something else, unseen.
@@ -93,6 +93,9 @@ def _differences(config: PSPNetConfig, who: Publisher, layout: Layout, names: Se
         yield f"its {config.backbone} is dilated otherwise"
     settings = {key: value for key, value in {**who.settings, **layout.settings}.items() if key != "aux_weight"}
     theirs = replace(PSPNetConfig.preset(who.preset, config.num_classes), **settings)
-    for name in _OF_BACKBONE if layout.is_backbone else (*_OF_NETWORK, "stem"):
+    compared = _OF_BACKBONE if layout.is_backbone else (*_OF_NETWORK, "stem")
+    if config.backbone in BASIC and config.output_stride < 32 and not layout.is_backbone:
+        compared = ("basic_dilation", *compared)
+    for name in compared:
         if name not in who.varying and getattr(theirs, name) != getattr(config, name):
             yield f"it has {name}={getattr(theirs, name)}, this network {getattr(config, name)}"

@@ -7,7 +7,7 @@ import torch
 
 from pspnet_core.errors import CheckpointError
 from pspnet_core.models.importers import NAMES, import_weights
-from tests.helpers import golden
+from tests.helpers import golden, publishers
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +141,21 @@ def test_values_that_are_no_numbers(whole) -> None:
     broken = whole[key].clone()
     broken[0, 0, 0, 0] = float("nan")
     assert f"{key} holds values that are no numbers" in refusal({**whole, key: broken}).title
+
+
+def test_a_counter_that_is_none(whole) -> None:
+    key = "backbone.layer1.0.bn1.num_batches_tracked"
+    for value in (torch.zeros(2), torch.zeros(0, dtype=torch.int64)):
+        error = refusal({**whole, key: value})
+        assert f"{key} is no counter" in error.title
+        assert str(list(value.shape)) in error.detail
+
+
+def test_a_first_convolution_of_one_colour_with_blue_first() -> None:
+    net = publishers.Meetps(3)
+    net.convbnrelu1_1.cbr_unit[0] = torch.nn.Conv2d(1, 64, 3, 2, padding=1, bias=False)
+    error = refusal(golden.randomise(net))
+    assert "[64, 1, 3, 3]" in error.title
 
 
 def test_quantised_weights(whole) -> None:
