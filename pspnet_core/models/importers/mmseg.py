@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pspnet_core.errors import CheckpointError
-from pspnet_core.models.importers.key_map import Facts, KeyMap, Layout, Publisher, blocks, stem
+from pspnet_core.models.importers.key_map import BASIC, Facts, KeyMap, Layout, Publisher, blocks, stem
 
 _HEADS = (
     ("decode_head.psp_modules.{bin}.1.conv", "ppm.branches.{bin}.0"),
@@ -25,18 +25,42 @@ _HEADS = (
 _DEEP = tuple((f"backbone.stem.{number}", f"backbone.stem.{number}") for number in (0, 1, 3, 4, 6, 7))
 _PLAIN = stem("backbone.conv1", "backbone.bn1")
 _BARE = tuple((f"stem.{number}", f"backbone.stem.{number}") for number in (0, 1, 3, 4, 6, 7))
+_MAX_BINS = 4  # of the names above
 _MARK = "decode_head.psp_modules.0.1.conv.weight"
 
 
 def _decide(facts: Facts) -> Mapping[str, Any]:
-    """``align_corners`` and the strides: from the configuration in the file, else from its name."""
+    """What the configuration in the file says, with mmsegmentation's defaults; without one, what its name says."""
     text = next((v for k in ("config", "cfg") if isinstance(v := facts.meta.get(k), str)), "")
     settings: dict[str, Any] = _strides(text, facts.name)
-    if re.search(r"contract_dilation['\"]?\s*[=:]\s*False", text):
-        settings["dilation"] = "all"
+    if text:
+        is_contract = re.search(r"contract_dilation['\"]?\s*[=:]\s*True", text)
+        settings["dilation"] = "contract" if is_contract else "all"
+        if facts.backbone not in BASIC and re.search(r"\bstyle['\"]?\s*[=:]\s*['\"]caffe['\"]", text):
+            settings["stride_at"] = "1x1"
+        settings |= _pool_scales(text)
+    elif facts.num_classes is not None:
+        facts.guesses.append(
+            "dilation=contract was guessed: there is no configuration in the file. All published PSPNets of "
+            "mmsegmentation have it; contract_dilation=False, the default of its code, would be dilation=all."
+        )
     if facts.align_corners is None and facts.num_classes is not None:
         settings["align_corners"] = _align_corners(text, facts)
     return settings
+
+
+def _pool_scales(text: str) -> dict[str, Any]:
+    """The grids that the configuration states. Raises: CheckpointError when they cannot be read."""
+    if "pool_scales" not in text:
+        return {}
+    scales = _numbers("pool_scales", text)
+    if scales is None or not 1 <= len(scales) <= _MAX_BINS or min(scales) < 1:
+        raise CheckpointError(
+            "The pyramid of these weights is not known.",
+            f"Their configuration says {text[text.index('pool_scales') :][:60]!r}; expected up to {_MAX_BINS} numbers.",
+            "Choose weights with pool_scales=(1, 2, 3, 6), as all published ones have.",
+        )
+    return {"bins": scales}
 
 
 def _align_corners(text: str, facts: Facts) -> bool:
@@ -86,7 +110,7 @@ PUBLISHER = Publisher(
     ),
     preset="mmseg-512",
     has_basic_blocks=True,
-    varying=frozenset({"align_corners", "dilation", "output_stride", "stem"}),
+    varying=frozenset({"align_corners", "bins", "dilation", "output_stride", "stem", "stride_at"}),
     ignored=(r"data_preprocessor\..*", r"fc\..*"),
     decide=_decide,
 )
