@@ -21,6 +21,7 @@ from pspnet_core.models.importers.pickles import (
     RefusedPickleError,
     plain_dict,
     read_pickle,
+    show,
 )
 
 ZIP_MAGIC = b"PK\x03\x04"
@@ -64,10 +65,10 @@ class _Storages:
     def __call__(self, identity: Any) -> _Storage:
         """The storage of a persistent id ``("storage", type, key, location, number of elements[, view])``."""
         if not isinstance(identity, tuple) or len(identity) not in (5, 6) or identity[0] != "storage":
-            raise RefusedPickleError(f"It refers to {identity!r:.60}, which is not a storage.")
+            raise RefusedPickleError(f"It refers to {show(identity)}, which is not a storage.")
         _, kind, key, _, count = identity[:5]
         if not isinstance(kind, _Kind) or not isinstance(key, str | int) or not _is_size(count):
-            raise RefusedPickleError(f"It refers to the storage {identity!r:.80}, which is impossible.")
+            raise RefusedPickleError(f"It refers to the storage {show(identity)}, which is impossible.")
         if len(identity) == 6 and identity[5] is not None:
             raise RefusedPickleError("It has a storage that is part of another, as only very old files of torch do.")
         storage = _Storage(str(key), count * kind.size, kind.size)
@@ -126,10 +127,14 @@ def check_legacy(data: mmap.mmap) -> set[str]:
     read_pickle(data, {})  # sizes of integers where it was written
     read_pickle(data, symbols, storages)
     keys = read_pickle(data, {})
-    if not isinstance(keys, list) or {str(key) for key in keys} != set(storages.found):
+    if (
+        not isinstance(keys, list)
+        or not all(isinstance(key, str) for key in keys)
+        or sorted(keys) != sorted(storages.found)
+    ):
         raise DamagedPickleError("Its list of storages does not fit its tensors.")
     for key in keys:
-        storage = storages.found[str(key)]
+        storage = storages.found[key]
         head = data.read(8)
         if len(head) < 8:
             raise DamagedPickleError(f"It ends before storage {key}.")
@@ -224,7 +229,7 @@ def _rebuild_parameter(data: Any, *_: Any) -> _TensorMark:
 def _check_tensor(storage: Any, size: int, offset: Any, shape: Any, stride: Any) -> _TensorMark:
     plain = isinstance(shape, tuple) and isinstance(stride, tuple) and len(shape) == len(stride) <= _MAX_DIMENSIONS
     if not plain or not isinstance(storage, _Storage) or not all(map(_is_size, (offset, *shape, *stride))):
-        raise RefusedPickleError(f"A tensor has the impossible shape {shape!r:.60} with strides {stride!r:.60}.")
+        raise RefusedPickleError(f"A tensor has the impossible shape {show(shape)} with strides {show(stride)}.")
     count = 1
     for extent in shape:
         count *= extent

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pspnet_core.models.importers.pickles import Buildable, Function, RefusedPickleError
+from pspnet_core.models.importers.pickles import Buildable, Function, RefusedPickleError, show
 
 _KINDS = "biuf"  # truth values, integers, floating point numbers
+_MAX_ITEM_BYTES = 8  # torch has no longer ones
+_MAX_DIMENSIONS = 8
 
 
 class _Dtype(Buildable):
@@ -19,10 +21,10 @@ class _Dtype(Buildable):
     def __init__(self, text: Any) -> None:
         text = text.decode("ascii") if isinstance(text, bytes) else text
         if not isinstance(text, str) or len(text) > 3:
-            raise RefusedPickleError(f"An array has the type {text!r:.40}, which is no number.")
+            raise RefusedPickleError(f"An array has the type {show(text)}, which is no number.")
         self.dtype = np.dtype(text)
-        if self.dtype.kind not in _KINDS:
-            raise RefusedPickleError(f"An array has the type {text!r:.40}, which is no number.")
+        if self.dtype.kind not in _KINDS or self.dtype.itemsize > _MAX_ITEM_BYTES:
+            raise RefusedPickleError(f"An array has the type {show(text)}, which is no number that torch has.")
 
     def build(self, state: Any) -> None:
         """``(version, byte order, ...)``."""
@@ -34,8 +36,13 @@ class _Dtype(Buildable):
 class PickledArray(Buildable):
     """An array that gets shape, type and bytes with its state."""
 
-    def __init__(self) -> None:
-        self.value: NDArray[Any] | None = None
+    def __init__(self, value: NDArray[Any] | None = None) -> None:
+        self.value = value
+
+    @property
+    def num_bytes(self) -> int:
+        """Of its numbers."""
+        return 0 if self.value is None else self.value.nbytes
 
     def build(self, state: Any) -> None:
         """``(version, shape, dtype, is it in Fortran's order, bytes)``."""
@@ -48,8 +55,9 @@ def _array(data: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
         data = data.encode("latin-1")
     if not isinstance(dtype, _Dtype) or not isinstance(data, bytes | bytearray):
         raise RefusedPickleError("An array holds something that is not plain numbers.")
-    if not isinstance(shape, tuple) or not all(isinstance(n, int) and n >= 0 for n in shape):
-        raise RefusedPickleError(f"An array has the impossible shape {shape!r:.60}.")
+    is_shape = isinstance(shape, tuple) and len(shape) <= _MAX_DIMENSIONS
+    if not is_shape or not all(isinstance(n, int) and 0 <= n < 2**62 for n in shape):
+        raise RefusedPickleError(f"An array has the impossible shape {show(shape)}.")
     expected = math.prod(shape) * dtype.dtype.itemsize
     if expected != len(data):
         raise RefusedPickleError(
@@ -60,14 +68,12 @@ def _array(data: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
 
 def _reconstruct(kind: Any, shape: Any, _: Any) -> PickledArray:
     if kind is not _NDARRAY or shape != (0,):
-        raise RefusedPickleError(f"An array of shape {shape!r:.60} is to be made before its numbers are there.")
+        raise RefusedPickleError(f"An array of shape {show(shape)} is to be made before its numbers are there.")
     return PickledArray()
 
 
 def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any) -> PickledArray:
-    made = PickledArray()
-    made.value = _array(data, dtype, shape, order)
-    return made
+    return PickledArray(_array(data, dtype, shape, order))
 
 
 def _scalar(dtype: Any, data: Any) -> Any:
@@ -76,7 +82,7 @@ def _scalar(dtype: Any, data: Any) -> Any:
 
 def _encode(text: Any, encoding: Any = "latin1") -> bytes:
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise RefusedPickleError(f"It encodes text as {encoding!r:.40}.")
+        raise RefusedPickleError(f"It encodes text as {show(encoding)}.")
     return text.encode("latin-1")
 
 

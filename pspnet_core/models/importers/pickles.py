@@ -9,11 +9,19 @@ from __future__ import annotations
 
 import mmap
 import pickletools
+import reprlib
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 Stream = bytes | mmap.mmap
+
+# What functions make may take so much memory: a few times the file, and a little for small ones. Their arguments can be
+# referred to again and again for two bytes, so that without a limit a short file would make gigabytes.
+_BYTES_PER_BYTE = 4
+_BYTES_ANYWAY = 1 << 16
+_SHOWN = 200  # characters of a name or an error in a message
 
 
 class DamagedPickleError(Exception):
@@ -33,6 +41,11 @@ class Function:
 
 class Buildable:
     """An object whose state a pickle may set after it was made."""
+
+    @property
+    def num_bytes(self) -> int:
+        """What it holds, as if that were shared with nothing else."""
+        return 0
 
     def build(self, state: Any) -> None:
         """Take the state, or raise RefusedPickleError."""
@@ -55,13 +68,45 @@ def read_pickle(
         DamagedPickleError: It is cut off or no pickle.
         RefusedPickleError: It names or does something that is not in ``symbols``.
     """
-    machine = _Machine(symbols, load_persistent)
+    machine = _Machine(symbols, load_persistent, _BYTES_PER_BYTE * len(stream) + _BYTES_ANYWAY)
     try:
         for opcode, argument, _ in pickletools.genops(stream):  # type: ignore[arg-type]  # it only reads
             machine.step(opcode.name, argument)
         return machine.result
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise DamagedPickleError(f"{type(error).__name__}: {error}") from error
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise DamagedPickleError(f"{type(error).__name__}: {str(error)[:_SHOWN]}") from error
+
+
+def show(value: Any) -> str:
+    """``value`` for a message, in some hundred characters however large, deep or often shared its parts are."""
+    return _SHORT.repr(value)
+
+
+class _Short(reprlib.Repr):
+    """Looks only at what it shows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 3
+        self.maxtuple = self.maxlist = self.maxdict = 6
+        self.maxstring = self.maxother = 60
+        self.maxlong = 128
+
+    def repr_bytes(self, value: bytes, level: int) -> str:
+        return repr(value[: self.maxstring]) + ("..." if len(value) > self.maxstring else "")
+
+    def repr_bytearray(self, value: bytearray, level: int) -> str:
+        return self.repr_bytes(bytes(value[: self.maxstring + 1]), level)
+
+    def repr_int(self, value: int, level: int) -> str:
+        bits = value.bit_length()
+        return repr(value) if bits < self.maxlong else f"<int of {bits} bits>"
+
+    def repr_instance(self, value: Any, level: int) -> str:
+        return repr(value) if isinstance(value, bool | float | None) else f"<{type(value).__name__}>"
+
+
+_SHORT = _Short()
 
 
 def plain_dict(pairs: Iterable[Any] = ()) -> dict[Any, Any]:
@@ -81,9 +126,13 @@ def plain_dict(pairs: Iterable[Any] = ()) -> dict[Any, Any]:
 class _Machine:
     """The stack machine of pickle, as far as files of weights need it."""
 
-    def __init__(self, symbols: Mapping[str, Any], load_persistent: Callable[[Any], Any] | None) -> None:
+    def __init__(
+        self, symbols: Mapping[str, Any], load_persistent: Callable[[Any], Any] | None, max_bytes: int
+    ) -> None:
         self.symbols = symbols
         self.load_persistent = load_persistent
+        self.max_bytes = max_bytes
+        self.num_bytes = 0
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
@@ -103,12 +152,15 @@ class _Machine:
     def find(self, name: str) -> None:
         """Push what a global stands for."""
         if name not in self.symbols:
-            raise RefusedPickleError(f"It names {name}; loading it the usual way would run code: {name}.")
+            short = name[:_SHOWN]
+            raise RefusedPickleError(f"It names {short}; loading it the usual way would run code: {short}.")
         self.stack.append(self.symbols[name])
 
     def find_on_stack(self) -> None:
         """The same with the name on the stack."""
         name, module = self.stack.pop(), self.stack.pop()
+        if not isinstance(name, str) or not isinstance(module, str):
+            raise RefusedPickleError(f"It names {show(name)} of {show(module)}, which are no names.")
         self.find(f"{module}.{name}")
 
     def call(self) -> None:
@@ -116,13 +168,22 @@ class _Machine:
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, Function) or not isinstance(arguments, tuple):
             raise RefusedPickleError("It calls something that is not a function.")
-        self.stack.append(function.call(*arguments))
+        made = function.call(*arguments)
+        self.spend(sys.getsizeof(made) + (made.num_bytes if isinstance(made, Buildable) else 0))
+        self.stack.append(made)
+
+    def spend(self, num_bytes: int) -> None:
+        """Count what was made of arguments that may have been used before."""
+        self.num_bytes += num_bytes
+        if self.num_bytes > self.max_bytes:
+            raise RefusedPickleError(f"It would make more than {self.max_bytes} bytes of a file that is much smaller.")
 
     def build(self) -> None:
         """Give an object its state; attributes of dictionaries (torch's ``_metadata``) are not needed."""
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, Buildable):
             target.build(state)
+            self.spend(target.num_bytes)
         elif type(target) is not dict:
             raise RefusedPickleError(f"It sets the state of a {type(target).__name__}.")
 
