@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 from pspnet_core.class_sets import CLASS_SETS, class_set, title_of
@@ -65,7 +66,14 @@ def _stated(meta: Mapping[str, Any]) -> ClassSet | None:
 
 
 def _is_palette(palette: Any, count: int) -> bool:
-    return isinstance(palette, Sequence) and len(palette) == count and all(len(color) == 3 for color in palette)
+    """Whether it holds ``count`` colours. One that does not is left out: the names are worth more."""
+    return isinstance(palette, list | tuple) and len(palette) == count and all(map(_is_color, palette))
+
+
+def _is_color(color: Any) -> bool:
+    if not isinstance(color, list | tuple) or len(color) != 3:
+        return False
+    return all(isinstance(value, Integral) and 0 <= int(value) <= 255 for value in color)
 
 
 def _numbered(names: Sequence[str], palette: Sequence[Sequence[int]] | None = None) -> ClassSet:
