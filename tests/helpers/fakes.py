@@ -140,6 +140,10 @@ class FakeSession(QObject):
         self.set_classes(self.project.classes.add(name))
         return self.project.classes.indices[-1]
 
+    def set_locked(self, class_id: int, is_locked: bool) -> None:
+        locked = self.tool_state.locked - {class_id}
+        self.tool_state.set_locked(locked | {class_id} if is_locked else locked)
+
     def set_classes(self, classes: ClassSet) -> None:
         assert self.project is not None
         self.project.classes = classes

@@ -71,7 +71,7 @@ class CanvasView(ImageView):
         self._hover: QPointF | None = None
         self._cursor_pixel: tuple[int, int] | None = None
         self._overlay_is_held_off = False
-        self._hidden_classes: dict[int, str] = {}
+        self._classes = ClassSet()
         self._wheel_rest = 0
         self._pressure = 1.0
         tool_state.changed.connect(self._on_tool_changed)
@@ -93,7 +93,11 @@ class CanvasView(ImageView):
         for tool in self._tools.values():
             tool.reset()
         self._set_cursor_pixel(None)
+        if self._document is not None:
+            self._document.kept_off.disconnect(self._on_kept_off)
         super().set_document(document)
+        if document is not None:
+            document.kept_off.connect(self._on_kept_off)
         self._protect()
         self.show_hint("" if document is None else self._tool.hint())
         self.update_cursor()
@@ -101,7 +105,7 @@ class CanvasView(ImageView):
     def set_classes(self, classes: ClassSet) -> None:
         """Draw the overlay with these colours, without hidden classes; those cannot be painted with."""
         super().set_classes(classes)
-        self._hidden_classes = {c.index: c.name for c in classes if not c.visible}
+        self._classes = classes
 
     def cancel_tool(self) -> bool:
         """Esc: abort what the tool is doing; False when there was nothing to abort."""
@@ -180,6 +184,13 @@ class CanvasView(ImageView):
             self.show_hint(self._tool.hint())
         self.update_guides()
 
+    def _on_kept_off(self, class_id: int) -> None:
+        if class_id not in self._tool_state.locked:
+            self.show_hint(tr("Only unlabelled pixels are painted now: press U to paint over others, too."))
+            return
+        name = self._classes[class_id].name if class_id in self._classes else str(class_id)
+        self.show_hint(tr("“{name}” is locked and stays as it is: click its lock to change it.").format(name=name))
+
     # --- inside
 
     def _protect(self) -> None:
@@ -211,6 +222,11 @@ class CanvasView(ImageView):
             self._cursor_pixel = pixel
             self.cursor_moved.emit(*(pixel or (None, None)))
 
+    def _on_modifier(self, key: int, is_held: bool) -> None:
+        """Shift makes a line or a square at once, not with the next move of the pointer."""
+        if key == Qt.Key.Key_Shift and self._hover is not None and self._document is not None:
+            self._tool.move(Pointer(*self.event_to_image(self._hover), straight=is_held, pressure=self._pressure))
+
     def _track(self, pointer: Pointer) -> None:
         x, y = math.floor(pointer.x), math.floor(pointer.y)
         inside = not Rect(x, y, 1, 1).intersect(Rect(0, 0, self.viewport.image_w, self.viewport.image_h)).is_empty
@@ -234,8 +250,9 @@ class CanvasView(ImageView):
         """Why what is painted now would not be seen; empty when it would be."""
         if not self._tool_state.overlay_visible and not self._overlay_is_held_off:
             return tr("The classes are hidden: press O to show them, then paint.")
-        name = self._hidden_classes.get(self._tool_state.class_id if self._tool_state.class_id is not None else -1)
-        if name is not None and self._tool_state.tool != "eraser":
+        class_id = self._tool_state.class_id
+        if self._tool.paints_class and class_id in self._classes and not self._classes[class_id].visible:
+            name = self._classes[class_id].name
             return tr("“{name}” is hidden: click its eye to show it, then paint.").format(name=name)
         return ""
 
@@ -326,6 +343,7 @@ class CanvasView(ImageView):
             self._tool.erase()
         else:
             super().keyPressEvent(event)
+            self._on_modifier(key, is_held=True)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_V:
@@ -333,6 +351,7 @@ class CanvasView(ImageView):
                 self._hold_overlay_off(False)
         else:
             super().keyReleaseEvent(event)
+            self._on_modifier(event.key(), is_held=False)
 
     def enterEvent(self, event: QEnterEvent) -> None:
         super().enterEvent(event)

@@ -13,11 +13,12 @@ from pspnet_core.imaging.patch import MaskPatch, PatchBlock
 from pspnet_core.imaging.planes import PlaneStore
 from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Prediction, Provenance, ProvenanceMap, Rect, RgbImage
 from pspnet_studio.model.history import History
+from pspnet_studio.model.protection import Protection
 from pspnet_studio.model.whole_image import BlockChange, accepted, filled
 
 _BLOCK_PX = 256
-# A plain number: numpy compares an array with a member of an IntEnum ten times as slowly.
-_UNTOUCHED = int(Provenance.UNTOUCHED)
+# Plain numbers: numpy compares an array with a member of an IntEnum ten times as slowly.
+_UNTOUCHED, _ACCEPTED = int(Provenance.UNTOUCHED), int(Provenance.ACCEPTED)
 
 
 class Pixel(NamedTuple):
@@ -50,11 +51,14 @@ class Document(QObject):
         region_changed: What is shown changed inside a Rect.
         history_changed: ``can_undo`` or ``can_redo`` may have changed.
         edited: A MaskPatch took effect (committed, undone or redone): the image has to be saved.
+        kept_off: A transaction met pixels that are protected, the first of them of this class: told once, at once when
+            the class is locked, at the end when that is why nothing changed at all.
     """
 
     region_changed = Signal(object)
     history_changed = Signal()
     edited = Signal()
+    kept_off = Signal(int)
 
     def __init__(
         self,
@@ -76,7 +80,8 @@ class Document(QObject):
         self.revision = 0
         self._edit_label: str | None = None
         self._before: dict[Rect, tuple[ClassMap, NDArray[np.uint8]]] = {}
-        self._may_change: NDArray[np.bool_] | None = None  # by class id; None = every pixel
+        self._protection = Protection()
+        self._kept_class: int | None = None  # of a pixel that this transaction was kept off
         assert image.shape[:2] == (class_plane.height, class_plane.width)
 
     @property
@@ -132,12 +137,8 @@ class Document(QObject):
         return class_map, provenance
 
     def protect(self, locked: frozenset[int], only_unlabelled: bool = False) -> None:
-        """Keep ``paint`` and ``write`` off the pixels of some classes, or off all that have one."""
-        self._may_change = None
-        if locked or only_unlabelled:
-            self._may_change = np.full(256, not only_unlabelled)
-            self._may_change[UNLABELLED] = True
-            self._may_change[list(locked)] = False
+        """Keep all edits off the pixels of some classes, and strokes off all that have one."""
+        self._protection = Protection(locked, only_unlabelled)
 
     # --- transactions
 
@@ -145,12 +146,13 @@ class Document(QObject):
         """Open a transaction; ``label`` names it in the history."""
         assert not self.is_editing, "an edit is open already"
         self._edit_label = label
+        self._kept_class = None
         self._before.clear()
 
     def paint(self, rect: Rect, mask: BoolMask, class_id: int) -> None:
         """Give the pixels of ``mask`` (shape of ``rect``) a class by hand; 255 erases them by hand."""
         provenance = Provenance.ERASED if class_id == UNLABELLED else Provenance.PAINTED
-        mask = self._changeable(rect, mask)
+        mask = self._changeable(rect, mask, class_id)
         self._remember(rect)
         self.class_plane.fill(rect, mask, class_id)
         self.provenance_plane.fill(rect, mask, provenance)
@@ -164,6 +166,17 @@ class Document(QObject):
         self.provenance_plane.fill(rect, mask, provenance)
         self.region_changed.emit(rect)
 
+    def accept(self, rect: Rect, mask: BoolMask) -> None:
+        """Take over the prediction, which must be there, on the pixels of ``mask`` that are untouched or accepted."""
+        assert self.prediction is not None
+        mask = mask & (self.provenance_plane.read(rect) <= _ACCEPTED)
+        self.write(rect, mask, self.prediction.class_map[rect.slices], Provenance.ACCEPTED)
+
+    def reject(self, rect: Rect, mask: BoolMask) -> None:
+        """Give the pixels of ``mask`` that are accepted back to the prediction."""
+        mask = mask & (self.provenance_plane.read(rect) == _ACCEPTED)
+        self.write(rect, mask, np.full(mask.shape, UNLABELLED, np.uint8), Provenance.UNTOUCHED)
+
     def commit_edit(self) -> bool:
         """Close the transaction as one undoable step; False when it changed nothing."""
         assert self._edit_label is not None, "no edit is open"
@@ -171,6 +184,8 @@ class Document(QObject):
         self._edit_label = None
         self._before.clear()
         if patch is None:
+            if self._kept_class is not None and self._kept_class not in self._protection.locked:
+                self.kept_off.emit(self._kept_class)
             return False
         self.history.push(patch)
         self._after_edit()
@@ -219,14 +234,15 @@ class Document(QObject):
     def accept_prediction(self, only_unlabelled: bool = False) -> bool:
         """Take over the prediction as one step; False when nothing changed.
 
-        Only untouched and accepted pixels change; with ``only_unlabelled`` the accepted ones stay, too.
+        Only untouched and accepted pixels change; with ``only_unlabelled`` the accepted ones stay, too. So do those of
+        locked classes.
         """
         if self.prediction is None:
             return False
         predicted = self.prediction.class_map
 
         def change(rect: Rect, classes: ClassMap, provenance: ProvenanceMap) -> BlockChange | None:
-            return accepted(rect, classes, provenance, predicted[rect.slices], only_unlabelled)
+            return accepted(rect, classes, provenance, predicted[rect.slices], only_unlabelled, self._protection)
 
         return self._change_everywhere("accept", change)
 
@@ -261,11 +277,25 @@ class Document(QObject):
         self.history_changed.emit()
         self.edited.emit()
 
-    def _changeable(self, rect: Rect, mask: BoolMask) -> BoolMask:
-        """``mask`` without what is protected; ``rect`` lies in the image, as all areas of tools do."""
-        if self._may_change is None:
+    def _changeable(self, rect: Rect, mask: BoolMask, class_id: int | None = None) -> BoolMask:
+        """``mask`` without what is protected; ``rect`` lies in the image, as all areas of tools do.
+
+        Nobody minds that pixels stay which have the class ``class_id`` already.
+        """
+        if not self._protection.is_on or rect.is_empty:
             return mask
-        return mask & self._may_change[self.class_plane.read(rect)]
+        classes = self.class_plane.read(rect)
+        changeable: BoolMask = mask & self._protection.allowed(classes)
+        if self._kept_class is None:
+            kept = mask > changeable
+            if class_id in self._protection.locked:
+                kept &= classes != class_id
+            first = int(kept.argmax())
+            if kept.flat[first]:
+                self._kept_class = int(classes.flat[first])
+                if self._kept_class in self._protection.locked:
+                    self.kept_off.emit(self._kept_class)
+        return changeable
 
     def _remember(self, rect: Rect) -> None:
         assert self.is_editing, "begin_edit first"

@@ -24,6 +24,8 @@ from pspnet_studio.model.tool_state import ToolState
 
 logger = logging.getLogger(__name__)
 
+_LOCKED = "locked_classes"  # a setting of the project
+
 
 class Session(QObject):
     """One project at a time, one image at a time.
@@ -121,6 +123,7 @@ class Session(QObject):
         self.project = None
         self._wanted_key = None
         self._histories.clear()
+        self.tool_state.set_locked(())
         self.project_changed.emit()
 
     def set_classes(self, classes: ClassSet) -> None:
@@ -150,6 +153,14 @@ class Session(QObject):
         finally:
             self._after_classes_changed()
             self.autosave.project_changed()
+
+    def set_locked(self, class_id: int, is_locked: bool) -> None:
+        """Keep edits off the pixels of a class, or let them; remembered with the project."""
+        assert self.project is not None, "no project is open"
+        locked = self.tool_state.locked - {class_id} | ({class_id} if is_locked else set())
+        self.project.settings[_LOCKED] = sorted(locked)
+        self.tool_state.set_locked(locked)
+        self.autosave.project_changed()
 
     def set_status(self, key: str, status: Status) -> None:
         """Say how far an image is."""
@@ -272,6 +283,7 @@ class Session(QObject):
         self._wanted_key = None
         self._histories.clear()
         self._order = [item.key for item in project.items]
+        self.tool_state.set_locked(_locked_in(project))
         self.project_changed.emit()
         self._after_classes_changed()
         for notice in project.notices:
@@ -322,3 +334,9 @@ class Session(QObject):
         if self.tool_state.class_id not in self.project.classes:
             self.tool_state.set_class_id(next(iter(self._told_classes.indices), None))
         self.classes_changed.emit()
+
+
+def _locked_in(project: Project) -> list[int]:
+    """Ids of the classes that the project says are locked; what else a file may hold is left out."""
+    stored = project.settings.get(_LOCKED)
+    return [index for index in project.classes.indices if index in stored] if isinstance(stored, list) else []

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pspnet_core.imaging.patch import PatchBlock
 from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Provenance, ProvenanceMap, Rect
+from pspnet_studio.model.protection import Protection
 
 # Plain numbers: numpy compares an array with a member of an IntEnum as 64-bit integers, ten times as slowly.
 _UNTOUCHED, _ACCEPTED = int(Provenance.UNTOUCHED), int(Provenance.ACCEPTED)
@@ -38,7 +39,12 @@ class BlockChange:
 
 
 def accepted(
-    rect: Rect, classes: ClassMap, provenance: ProvenanceMap, predicted: ClassMap, only_unlabelled: bool
+    rect: Rect,
+    classes: ClassMap,
+    provenance: ProvenanceMap,
+    predicted: ClassMap,
+    only_unlabelled: bool,
+    protection: Protection,
 ) -> BlockChange | None:
     """Take over the prediction on untouched and accepted pixels of a block; None when that changes nothing.
 
@@ -48,9 +54,11 @@ def accepted(
         provenance: Provenance values.
         predicted: Class ids of the prediction, only read.
         only_unlabelled: Leave alone what has a class, that is: also what was accepted before.
+        protection: Locked classes keep their pixels.
     """
     is_untouched = not provenance.any()
-    if is_untouched and (not only_unlabelled or classes.min() == UNLABELLED):
+    is_free = not only_unlabelled and not protection.locked
+    if is_untouched and (is_free or classes.min() == UNLABELLED):
         return _replaced(rect, classes, provenance, predicted, Provenance.ACCEPTED)
     mask: BoolMask
     if only_unlabelled:
@@ -60,6 +68,8 @@ def accepted(
         mask = classes != predicted
         mask &= provenance == _ACCEPTED
         mask |= provenance == _UNTOUCHED
+        if protection.locked:
+            mask &= protection.unlocked(classes)
     return _changed(rect, mask, classes, provenance, predicted, Provenance.ACCEPTED)
 
 

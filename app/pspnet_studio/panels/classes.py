@@ -104,6 +104,8 @@ class ClassListModel(QAbstractListModel):
                 return digit_of(index.row())
             case ClassRole.ACTIVE:
                 return c.index == self._tool_state.class_id
+            case ClassRole.LOCKED:
+                return c.index in self._tool_state.locked
         return None
 
     def setData(
@@ -117,12 +119,14 @@ class ClassListModel(QAbstractListModel):
         c = self._classes[row]
         words = tr("Paint with “{name}” (key {digit})") if digit_of(row) else tr("Paint with “{name}”")
         hidden = "" if c.visible else tr("Hidden in the overlay.")
-        hint = tr("F2 renames it; click the colour to change it.")
-        return "\n".join(part for part in (words.format(name=c.name, digit=digit_of(row)), hidden, hint) if part)
+        locked = tr("Locked: no tool changes its pixels.") if c.index in self._tool_state.locked else ""
+        hint = tr("F2 renames it; click the colour to change it, the lock to keep its pixels as they are.")
+        parts = (words.format(name=c.name, digit=digit_of(row)), hidden, locked, hint)
+        return "\n".join(part for part in parts if part)
 
 
 class ClassesPanel(QWidget):
-    """Adds, renames, recolours, shows and hides classes, and chooses the one that is painted with.
+    """Adds, renames, recolours, shows, hides and locks classes, and chooses the one that is painted with.
 
     Args:
         session: Whose project; every change goes through ``add_class`` or ``set_classes``.
@@ -179,6 +183,10 @@ class ClassesPanel(QWidget):
         classes = self._classes()
         self._try(lambda: classes.change(class_id, visible=not classes[class_id].visible))
 
+    def toggle_locked(self, class_id: int) -> None:
+        """Keep the pixels of a class as they are, or let tools change them."""
+        self._session.set_locked(class_id, class_id not in self._tool_state.locked)
+
     def choose_color(self, class_id: int) -> None:
         """Let the colour of a class be chosen in a dialog."""
         c = self._classes()[class_id]
@@ -210,6 +218,12 @@ class ClassesPanel(QWidget):
             icon("eye-off" if is_visible else "eye"),
             tr("Hide\tSpace") if is_visible else tr("Show\tSpace"),
             lambda: self.toggle_visible(class_id),
+        )
+        is_locked = index.data(ClassRole.LOCKED)
+        menu.addAction(
+            icon("lock-open" if is_locked else "lock"),
+            tr("Unlock its pixels") if is_locked else tr("Lock its pixels"),
+            lambda: self.toggle_locked(class_id),
         )
         menu.popup(position)
 
@@ -304,15 +318,17 @@ class ClassesPanel(QWidget):
         class_id = self.model.index(row).data(ClassRole.INDEX)
         if part is ClassPart.EYE:
             self.toggle_visible(class_id)
+        elif part is ClassPart.LOCK:
+            self.toggle_locked(class_id)
         else:
             self.choose_color(class_id)
 
 
 class _ClassView(QListView):
-    """The list itself: tells swatch and eye from the rest of a row.
+    """The list itself: tells swatch, lock and eye from the rest of a row.
 
     Signals:
-        part_clicked: Row and ClassPart (swatch or eye).
+        part_clicked: Row and ClassPart (swatch, lock or eye).
         menu_wanted: Row and global position.
     """
 
@@ -359,7 +375,7 @@ class _ClassView(QListView):
         hit = self._part_at(event.position().toPoint())
         if hit is not None and hit[1] is ClassPart.NAME:
             super().mouseDoubleClickEvent(event)
-        elif hit is not None and hit[1] is ClassPart.EYE:
+        elif hit is not None and hit[1] in (ClassPart.EYE, ClassPart.LOCK):
             self.mousePressEvent(event)  # two quick clicks are two clicks
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

@@ -174,6 +174,7 @@ class ClassPart(Enum):
     NAME = "name"
     SWATCH = "swatch"
     EYE = "eye"
+    LOCK = "lock"
 
 
 class ClassRole:
@@ -184,10 +185,11 @@ class ClassRole:
     VISIBLE = Qt.ItemDataRole.UserRole.value + 3
     DIGIT = Qt.ItemDataRole.UserRole.value + 4
     ACTIVE = Qt.ItemDataRole.UserRole.value + 5
+    LOCKED = Qt.ItemDataRole.UserRole.value + 6
 
 
 class ClassDelegate(QStyledItemDelegate):
-    """A row of the class list: colour, name, digit, eye; the one that is painted with is marked by a brush, too."""
+    """A row of the class list: colour, name, digit, lock, eye; the one that is painted with has a brush, too."""
 
     _SWATCH_PX = 20
     _ICON_PX = 18
@@ -199,6 +201,8 @@ class ClassDelegate(QStyledItemDelegate):
         """What lies at ``pos`` in a row whose rectangle is ``rect``."""
         if self._eye_rect(rect).adjusted(-SPACE_XS, -SPACE_S, SPACE_M, SPACE_S).contains(pos):
             return ClassPart.EYE
+        if self._lock_rect(rect).adjusted(-SPACE_XS, -SPACE_S, SPACE_XS, SPACE_S).contains(pos):
+            return ClassPart.LOCK
         if self._swatch_rect(rect).adjusted(-SPACE_XS, -SPACE_XS, SPACE_XS, SPACE_XS).contains(pos):
             return ClassPart.SWATCH
         return ClassPart.NAME
@@ -211,9 +215,13 @@ class ClassDelegate(QStyledItemDelegate):
         draw_row_background(painter, option, is_active)
         self._draw_swatch(painter, self._swatch_rect(rect), index.data(ClassRole.COLOR), t, is_visible)
         draw_icon(painter, "eye" if is_visible else "eye-off", self._eye_rect(rect), t.muted)
+        is_locked = bool(index.data(ClassRole.LOCKED))
+        draw_icon(
+            painter, "lock" if is_locked else "lock-open", self._lock_rect(rect), t.text if is_locked else t.disabled
+        )
         name = self._name_rect(rect)
         if digit := index.data(ClassRole.DIGIT):
-            key = QRect(self._eye_rect(rect).left() - SPACE_S - 18, rect.center().y() - 8, 18, 18)
+            key = QRect(self._lock_rect(rect).left() - SPACE_S - 18, rect.center().y() - 8, 18, 18)
             self._draw_key(painter, key, digit, option.font, t)
         if is_active:
             icon = QRect(name.right() - self._ICON_PX, rect.center().y() - 8, self._ICON_PX, self._ICON_PX)
@@ -249,9 +257,13 @@ class ClassDelegate(QStyledItemDelegate):
         side = self._ICON_PX
         return QRect(rect.right() - SPACE_M - side, rect.center().y() - side // 2 + 1, side, side)
 
+    def _lock_rect(self, rect: QRect) -> QRect:
+        eye = self._eye_rect(rect)
+        return eye.translated(-eye.width() - SPACE_S, 0)
+
     def _name_rect(self, rect: QRect) -> QRect:
         left = self._swatch_rect(rect).right() + SPACE_M
-        right = self._eye_rect(rect).left() - 18 - 2 * SPACE_S
+        right = self._lock_rect(rect).left() - 18 - 2 * SPACE_S
         return QRect(left, rect.top(), right - left, rect.height())
 
     def createEditor(self, parent: QWidget, option: QStyleOptionViewItem, index: _Index) -> QWidget:

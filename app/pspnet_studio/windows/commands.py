@@ -123,6 +123,7 @@ class Commands(QObject):
             "undo": document is not None and document.history.can_undo,
             "redo": document is not None and document.history.can_redo,
             "fill_unlabelled": can_paint,
+            "lock_class": self._tool_state.class_id is not None,
             "accept_unlabelled": has_prediction,
             "accept_all": has_prediction,
             "fine_tune": project is not None and not self._training.is_running,
@@ -152,6 +153,7 @@ class Commands(QObject):
         self._actions["contours"].setChecked(look.contours)
         self._actions["highlight"].setChecked(look.highlight is not None)
         self._actions["only_unlabelled"].setChecked(self._tool_state.only_unlabelled)
+        self._actions["lock_class"].setChecked(self._tool_state.class_id in self._tool_state.locked)
         self._actions["show_overlay"].setChecked(self._tool_state.overlay_visible)
 
     def _functions(self) -> dict[str, Callable[[], Any]]:
@@ -183,6 +185,7 @@ class Commands(QObject):
             "smaller": lambda: tools.grow_brush(-1),
             "larger": lambda: tools.grow_brush(1),
             "only_unlabelled": lambda: tools.set_only_unlabelled(not tools.only_unlabelled),
+            "lock_class": self._lock_class,
             "previous": lambda: self._session.step(-1),
             "next": lambda: self._session.step(1),
             "fine_tune": self.start_training,
@@ -241,6 +244,11 @@ class Commands(QObject):
     def _on_class_changed(self) -> None:
         if self._view_state.look.highlight is not None:
             self._view_state.set_highlight(self._tool_state.class_id)
+
+    def _lock_class(self) -> None:
+        class_id = self._tool_state.class_id
+        if class_id is not None and self._session.project is not None:
+            self._session.set_locked(class_id, class_id not in self._tool_state.locked)
 
     def _rescan(self) -> None:
         self._window.images_panel.retry_thumbnails()

@@ -189,3 +189,29 @@ def test_empty_states_say_what_to_do(session: FakeSession, qtbot: QtBot) -> None
     assert "Open a folder" in empty.words
     assert not field_of(panel).isEnabled()
     assert not panel.add("road")
+
+
+def test_the_lock_keeps_pixels_of_a_class_without_choosing_or_hiding_it(
+    panel: ClassesPanel, session: FakeSession, qtbot: QtBot
+) -> None:
+    lock = in_row(panel, 1, x_from_right=46)
+    before = panel.view.grab().toImage()
+    qtbot.mouseClick(panel.view.viewport(), Qt.MouseButton.LeftButton, pos=lock)
+    assert session.tool_state.locked == {1}
+    assert panel.model.index(1).data(ClassRole.LOCKED)
+    assert "Locked" in panel.model.index(1).data(Qt.ItemDataRole.ToolTipRole)
+    assert session.tool_state.class_id == 0
+    assert session.project is not None
+    assert session.project.classes[1].visible
+    assert panel.view.grab().toImage() != before
+    qtbot.mouseDClick(panel.view.viewport(), Qt.MouseButton.LeftButton, pos=lock)
+    assert session.tool_state.locked == set()
+
+
+def test_the_menu_locks_and_unlocks(panel: ClassesPanel, session: FakeSession) -> None:
+    for words, expected in (("Lock its pixels", {2}), ("Unlock its pixels", set())):
+        panel.show_menu(2, QPoint(5, 5))
+        menu = next(m for m in panel.findChildren(QMenu) if m.isVisible())
+        next(a for a in menu.actions() if a.text() == words).trigger()
+        menu.close()
+        assert session.tool_state.locked == expected

@@ -198,6 +198,30 @@ def test_status_and_classes_are_kept(qtbot: QtBot, session: Session, tmp_path: P
     assert session.tool_state.class_id == 0
 
 
+def test_locked_classes_are_kept_with_the_project(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    open_folder(qtbot, session, folder)
+    first = session.add_class("road")
+    second = session.add_class("roof")
+    session.set_locked(first, True)
+    session.set_locked(second, True)
+    session.set_locked(first, False)
+    assert session.tool_state.locked == {second}
+    qtbot.waitUntil(lambda: session.autosave.state == "saved")
+    session.close_project()
+    assert session.tool_state.locked == set()
+    session.document = None
+    open_folder(qtbot, session, folder)
+    assert session.tool_state.locked == {second}
+    assert session.project is not None
+    for nonsense in ("x", {"a": 1}, [None, 999, [1]], 7):
+        session.project.settings["locked_classes"] = nonsense
+        session.project.save()
+        session.document = None
+        open_folder(qtbot, session, folder)
+        assert session.tool_state.locked == set()
+
+
 def test_an_added_class_does_not_undo_one_that_a_mask_brought(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
     open_folder(qtbot, session, make_folder(tmp_path / "photos"))
     assert session.project is not None
