@@ -7,91 +7,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PySide6.QtCore import QEvent, QPointF, Qt
-from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QMouseEvent
+from PySide6.QtGui import QAction, QKeySequence, QMouseEvent, QPointingDevice, QTabletEvent
 from PySide6.QtWidgets import QApplication, QLineEdit, QMainWindow, QVBoxLayout, QWidget
 
 from pspnet_core.classes import ClassSet
-from pspnet_core.imaging.planes import PlaneStore
+from pspnet_core.imaging.shapes import square_segment
 from pspnet_core.imaging.strokes import brush_segment
 from pspnet_core.types import UNLABELLED, Provenance
 from pspnet_studio.canvas.view import CanvasView
-from pspnet_studio.model.document import Document
 from pspnet_studio.model.tool_state import ToolState
-
-LEFT, RIGHT, MIDDLE = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton, Qt.MouseButton.MiddleButton
-NONE = Qt.MouseButton.NoButton
-PLAIN, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
-
-
-class ScaledView(CanvasView):
-    """A canvas on a screen of any pixel ratio."""
-
-    ratio = 1.0
-
-    def devicePixelRatioF(self):
-        return self.ratio
-
-
-class Hand:
-    """A person at the canvas: image points in, Qt events out."""
-
-    def __init__(self, view):
-        self.view = view
-        self.held = NONE
-
-    def _mouse(self, kind, x, y, button, modifiers=PLAIN):
-        at = self.view.event_position(x, y)
-        event = QMouseEvent(kind, at, self.view.mapToGlobal(at), button, self.held, modifiers)
-        QApplication.sendEvent(self.view, event)
-
-    def press(self, x, y, button=LEFT, modifiers=PLAIN):
-        self.held = button
-        self._mouse(QEvent.Type.MouseButtonPress, x, y, button, modifiers)
-
-    def move(self, x, y, modifiers=PLAIN):
-        self._mouse(QEvent.Type.MouseMove, x, y, NONE, modifiers)
-
-    def release(self, x, y, modifiers=PLAIN):
-        button, self.held = self.held, NONE
-        self._mouse(QEvent.Type.MouseButtonRelease, x, y, button, modifiers)
-
-    def click(self, x, y, button=LEFT, modifiers=PLAIN):
-        self.press(x, y, button, modifiers)
-        self.release(x, y, modifiers)
-
-    def double_click(self, x, y):
-        self.click(x, y)
-        self.held = LEFT
-        self._mouse(QEvent.Type.MouseButtonDblClick, x, y, LEFT)
-        self.release(x, y)
-
-    def stroke(self, *points, button=LEFT):
-        self.press(*points[0], button)
-        for point in points[1:]:
-            self.move(*point)
-        self.release(*points[-1])
-
-    def key_down(self, key, repeats=0):
-        for index in range(repeats + 1):
-            self._key(QEvent.Type.KeyPress, key, index > 0)
-            if index < repeats:
-                self._key(QEvent.Type.KeyRelease, key, True)
-
-    def key_up(self, key):
-        self._key(QEvent.Type.KeyRelease, key, False)
-
-    def key(self, key):
-        self.key_down(key)
-        self.key_up(key)
-
-    def _key(self, kind, key, is_repeat):
-        text = {Qt.Key.Key_V: "v", Qt.Key.Key_Space: " "}.get(key, "")
-        QApplication.sendEvent(self.view, QKeyEvent(kind, key, PLAIN, text, is_repeat))
-
-
-def make_document(width=120, height=90):
-    image = np.zeros((height, width, 3), np.uint8)
-    return Document("a.png", image, PlaneStore(width, height, UNLABELLED), PlaneStore(width, height, 0))
+from tests.helpers.hand import LEFT, MIDDLE, NONE, PLAIN, RIGHT, SHIFT, Hand, ScaledView, make_document
 
 
 @pytest.fixture
@@ -194,6 +119,68 @@ def test_a_large_brush_paints_the_same_as_a_small_one_would(qtbot):
     first = 400 * 400
     second = sum(r.w * r.h for r in reported[1:]) - sum(r.w * r.h for r in reported[-8:])
     assert second < 0.7 * first
+
+
+def test_the_square_brush_paints_squares_of_whole_pixels(view, hand):
+    view.tool_state.set_option("brush", "shape", "square")
+    view.tool_state.set_diameter(6)
+    hand.click(40.2, 30.7)
+    rows, columns = np.nonzero(classes(view) == 1)
+    assert (np.ptp(rows) + 1, np.ptp(columns) + 1, len(rows)) == (6, 6, 36)
+    hand.stroke((60.5, 60.5), (90.5, 70.5), (70.5, 80.5))
+    expected = np.zeros((90, 120), np.bool_)
+    for p0, p1 in [((40.2, 30.7),) * 2, ((60.5, 60.5), (90.5, 70.5)), ((90.5, 70.5), (70.5, 80.5))]:
+        rect, mask = square_segment(p0, p1, 6, (90, 120))
+        expected[rect.slices] |= mask
+    assert np.array_equal(classes(view) == 1, expected)
+    view.tool_state.set_tool("eraser")  # has its own shape
+    hand.click(40.2, 30.7)
+    assert (classes(view)[27:29, 37:39] == 1).any(), "a round eraser leaves the corners"
+
+
+def pen(view, hand, kind, x, y, pressure):
+    """A pen event, and the mouse event that Qt makes of it because it is ignored."""
+    at = view.event_position(x, y)
+    held = Qt.MouseButton.NoButton if kind == QEvent.Type.TabletRelease else LEFT
+    changed = LEFT if kind != QEvent.Type.TabletMove else Qt.MouseButton.NoButton
+    event = QTabletEvent(
+        kind,
+        QPointingDevice.primaryPointingDevice(),
+        at,
+        view.mapToGlobal(at),
+        pressure,
+        0,
+        0,
+        0,
+        0,
+        0,
+        PLAIN,
+        changed,
+        held,
+    )
+    QApplication.sendEvent(view, event)
+    assert not event.isAccepted()
+    {
+        QEvent.Type.TabletPress: hand.press,
+        QEvent.Type.TabletMove: hand.move,
+        QEvent.Type.TabletRelease: hand.release,
+    }[kind](x, y)
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_a_pen_scales_the_brush_by_its_pressure(view, hand, follows):
+    view.tool_state.set_diameter(20)
+    view.tool_state.set_option("brush", "pressure", follows)
+    pen(view, hand, QEvent.Type.TabletPress, 30.5, 45.5, 0.25)
+    pen(view, hand, QEvent.Type.TabletMove, 60.5, 45.5, 0.25)
+    pen(view, hand, QEvent.Type.TabletMove, 90.5, 45.5, 1.0)
+    pen(view, hand, QEvent.Type.TabletRelease, 90.5, 45.5, 0.0)
+    thin, thick = (classes(view)[:, x].tolist().count(1) for x in (45, 90))
+    assert (thin, thick) == ((5, 21) if follows else (21, 21))
+    view.document.undo()
+    assert (classes(view) == UNLABELLED).all()
+    hand.click(30.5, 45.5)  # the mouse has no pressure
+    assert classes(view)[:, 30].tolist().count(1) == 21
 
 
 def test_the_right_button_and_the_eraser_erase_by_hand(view, hand):

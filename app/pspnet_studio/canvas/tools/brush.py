@@ -15,11 +15,13 @@ from pspnet_studio.canvas.tools.base import (
     Tool,
     ToolHost,
     around,
+    no_class_hint,
     paint_circle,
     paint_two_tone,
     to_device,
 )
 from pspnet_studio.messages import tr
+from pspnet_studio.model.document import Document
 
 _CROSS_PX = 5.0
 
@@ -41,8 +43,11 @@ class BrushTool(Tool):
 
     def __init__(self, host: ToolHost, erases: bool = False) -> None:
         super().__init__(host)
+        self.paints_class = not erases
+        self._id = "eraser" if erases else "brush"
         self._erases = erases
-        self._class_id: int | None = None
+        self._class_id = UNLABELLED
+        self._is_dragging = False
         self._from: Point | None = None
         self._last: Point | None = None
         self._position: Point | None = None
@@ -53,27 +58,25 @@ class BrushTool(Tool):
 
     @property
     def is_dragging(self) -> bool:
-        return self._class_id is not None
+        return self._is_dragging
 
     def hint(self) -> str:
         if self._erases:
             return tr("Drag to erase. Shift-click erases in a straight line from the last point.")
         if self._host.tool_state.class_id is None:
-            return tr("Add a class or choose one to paint with.")
+            return no_class_hint()
         return tr("Drag to paint, right button erases. Shift-click paints a straight line from the last point.")
 
     def press(self, pointer: Pointer) -> None:
         document = self._host.document
         if document is None or document.is_editing:
             return
-        erase = self._erases or pointer.erase
-        class_id = UNLABELLED if erase else self._host.tool_state.class_id
-        if class_id is None:
-            self._host.show_hint(self.hint())
+        label = self._start(document, pointer.erase)
+        if not label:
             return
-        document.begin_edit("erase" if erase else "brush")
+        document.begin_edit(label)
+        self._is_dragging = True
         self._pressure = pointer.pressure
-        self._class_id = class_id
         self._painted = None
         point = (pointer.x, pointer.y)
         self._from = self._last
@@ -99,12 +102,12 @@ class BrushTool(Tool):
 
     def end_drag(self) -> None:
         if self.is_dragging and self._host.document is not None:
-            self._class_id = None
+            self._is_dragging = False
             self._host.document.commit_edit()
 
     def cancel(self) -> None:
         if self.is_dragging and self._host.document is not None:
-            self._class_id = None
+            self._is_dragging = False
             self._last = self._from
             self._host.document.abort_edit()
 
@@ -145,11 +148,22 @@ class BrushTool(Tool):
         if not path.isEmpty():
             paint_two_tone(painter, path, ratio)
 
+    def _start(self, document: Document, erases: bool) -> str:
+        """Decide what this stroke does; its name in the history, or "" (and a hint) when it cannot be."""
+        class_id = self._class_to_paint(self._erases or erases)
+        if class_id is None:
+            return ""
+        self._class_id = class_id
+        return "erase" if class_id == UNLABELLED else "brush"
+
+    def _put(self, document: Document, rect: Rect, mask: BoolMask) -> None:
+        """Change the pixels that the brush covers now."""
+        document.paint(rect, mask, self._class_id)
+
     def _stroke(self, start: Point, end: Point) -> None:
         document = self._host.document
         assert document is not None
-        assert self._class_id is not None
-        diameter, shape = self._diameter(), document.image.shape[:2]
+        diameter, shape = self._diameter(), document.class_plane.shape
         segment = square_segment if self._is_square else brush_segment
         rect, mask = segment(start, end, diameter, shape)
         pieces = [(rect, mask)]
@@ -158,7 +172,7 @@ class BrushTool(Tool):
             pieces = _strips(*_without(rect, mask, *segment(start, start, diameter, shape)))
         for piece, inside in pieces:
             if not piece.is_empty:
-                document.paint(piece, inside, self._class_id)
+                self._put(document, piece, inside)
         self._last = end
         self._painted = (end, diameter)
 
@@ -167,7 +181,7 @@ class BrushTool(Tool):
         return self._option("shape") == "square"
 
     def _option(self, name: str) -> object:
-        return self._host.tool_state.option("eraser" if self._erases else "brush", name)
+        return self._host.tool_state.option(self._id, name)
 
     def _diameter(self) -> int:
         """In image pixels, as the pen is pressed."""
