@@ -82,10 +82,18 @@ def tool_specs() -> Mapping[str, ToolSpec]:
         tip=tr("Shape of the brush"),
     )
     pressure = Option("pressure", tr("&Pressure"), True, tip=tr("The pressure of a pen scales the brush"))
+    snap = Option("snap", tr("S&nap to edges"), False, tip=tr("Move outlines to the edges of the image close by"))
+    reach = Option("reach", tr("Rea&ch"), 8, 2, 40, tr(" px"), tip=tr("How far it may move, in pixels of the screen"))
     tools = (
         ToolSpec("brush", tr("Brush"), "brush", "B", tr("Paint the current class"), True, (shape, pressure)),
         ToolSpec("eraser", tr("Eraser"), "eraser", "E", tr("Make pixels unlabelled"), True, (shape, pressure)),
-        ToolSpec("polygon", tr("Polygon"), "polygon", "P", tr("Fill an outline")),
+        ToolSpec(
+            "polygon", tr("Polygon"), "polygon", "P", tr("Fill an outline"), options=(snap, reach), starts_group=True
+        ),
+        ToolSpec("lasso", tr("Lasso"), "lasso", "L", tr("Fill what you draw around"), options=(snap, reach)),
+        ToolSpec("rectangle", tr("Rectangle"), "rectangle", "R", tr("Fill a rectangle")),
+        ToolSpec("ellipse", tr("Ellipse"), "ellipse", "Shift+R", tr("Fill an ellipse")),
+        ToolSpec("fill", tr("Fill region"), "fill", "K", tr("Fill a connected region with a click")),
         *_selection_tools(),
     )
     return MappingProxyType({tool.id: tool for tool in tools})
@@ -96,7 +104,7 @@ def _selection_tools() -> tuple[ToolSpec, ...]:
     at_once_tip = tr("A plain click gives the class at once; with Shift pixels are selected first")
     at_once = Option("at_once", tr("&Apply at once"), True, tip=at_once_tip)
     wand = (
-        Option("tolerance", tr("&Tolerance"), 24, 0, 255, tip=tr("How much the colour may differ")),
+        Option("tolerance", tr("To&lerance"), 24, 0, 255, tip=tr("How much the colour may differ")),
         Option(
             "space",
             tr("&Compare"),
@@ -107,14 +115,14 @@ def _selection_tools() -> tuple[ToolSpec, ...]:
         Option("contiguous", tr("Co&nnected"), True, tip=tr("Only what is connected with the pixel under the pointer")),
         at_once,
     )
-    cells = (Option("cell", tr("C&ell"), 24, 6, 120, tr(" px"), tip=tr("Side of a cell in image pixels")), at_once)
+    cells = (Option("cell", tr("&Cell"), 24, 6, 120, tr(" px"), tip=tr("Side of a cell in image pixels")), at_once)
     detail = Option(
         "detail", tr("&Detail"), 100, 10, 1000, tr(" kpx"), tip=tr("Size it works at, in thousands of pixels")
     )
     threshold = (
         Option(
             "channel",
-            tr("C&hannel"),
+            tr("&Channel"),
             "grey",
             choices=(
                 ("grey", tr("Brightness")),
@@ -128,13 +136,13 @@ def _selection_tools() -> tuple[ToolSpec, ...]:
         ),
         Option(
             "side",
-            tr("&Take"),
+            tr("Ta&ke"),
             "bright",
             choices=(("bright", tr("Above")), ("dark", tr("Below")), ("range", tr("Range"))),
             tip=tr("Above and below are parted where bright and dark differ most (Otsu)"),
         ),
-        Option("low", tr("&From"), 128, 0, 255, tip=tr("Smallest value of the range")),
-        Option("high", tr("t&o"), 255, 0, 255, tip=tr("Largest value of the range")),
+        Option("low", tr("F&rom"), 128, 0, 255, tip=tr("Smallest value of the range")),
+        Option("high", tr("to"), 255, 0, 255, tip=tr("Largest value of the range")),
     )
     return (
         ToolSpec(

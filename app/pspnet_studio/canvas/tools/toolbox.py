@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pspnet_studio.canvas.tools.base import Tool, ToolHost
+from pspnet_studio.canvas.tools.box import BoxTool
 from pspnet_studio.canvas.tools.brush import BrushTool
+from pspnet_studio.canvas.tools.fill import FillTool
 from pspnet_studio.canvas.tools.grabcut import GrabCutTool
+from pspnet_studio.canvas.tools.lasso import LassoTool
 from pspnet_studio.canvas.tools.polygon import PolygonTool
 from pspnet_studio.canvas.tools.scissors import ScissorsTool
 from pspnet_studio.canvas.tools.selection import Selection
@@ -20,6 +23,10 @@ def make_tools(host: ToolHost) -> dict[str, Tool]:
         "brush": BrushTool(host),
         "eraser": BrushTool(host, erases=True),
         "polygon": PolygonTool(host),
+        "lasso": LassoTool(host),
+        "rectangle": BoxTool(host),
+        "ellipse": BoxTool(host, is_round=True),
+        "fill": FillTool(host),
         "wand": WandTool(host, selection),
         "superpixels": SuperpixelTool(host, selection),
         "scissors": ScissorsTool(host, selection),
