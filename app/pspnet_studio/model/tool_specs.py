@@ -84,6 +84,7 @@ def tool_specs() -> Mapping[str, ToolSpec]:
     pressure = Option("pressure", tr("&Pressure"), True, tip=tr("The pressure of a pen scales the brush"))
     snap = Option("snap", tr("S&nap to edges"), False, tip=tr("Move outlines to the edges of the image close by"))
     reach = Option("reach", tr("Rea&ch"), 8, 2, 40, tr(" px"), tip=tr("How far it may move, in pixels of the screen"))
+    returns = Option("returns", tr("T&hen take the last tool"), True, tip=tr("After a click go on with the last tool"))
     tools = (
         ToolSpec("brush", tr("Brush"), "brush", "B", tr("Paint the current class"), True, (shape, pressure)),
         ToolSpec("eraser", tr("Eraser"), "eraser", "E", tr("Make pixels unlabelled"), True, (shape, pressure)),
@@ -95,6 +96,32 @@ def tool_specs() -> Mapping[str, ToolSpec]:
         ToolSpec("ellipse", tr("Ellipse"), "ellipse", "Shift+R", tr("Fill an ellipse")),
         ToolSpec("fill", tr("Fill region"), "fill", "K", tr("Fill a connected region with a click")),
         *_selection_tools(),
+        ToolSpec(
+            "accept_brush",
+            tr("Accept brush"),
+            "accept-brush",
+            "Q",
+            tr("Accept the prediction where you stroke"),
+            True,
+            (shape, pressure),
+            starts_group=True,
+        ),
+        ToolSpec(
+            "accept_region",
+            tr("Accept region"),
+            "accept-region",
+            "Shift+Q",
+            tr("Accept a region of the prediction with a click"),
+        ),
+        ToolSpec(
+            "pick",
+            tr("Pick class"),
+            "pick",
+            "I",
+            tr("Paint with the class under the pointer"),
+            options=(returns,),
+            starts_group=True,
+        ),
     )
     return MappingProxyType({tool.id: tool for tool in tools})
 

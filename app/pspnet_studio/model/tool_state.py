@@ -26,7 +26,7 @@ class ToolState(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._specs = tool_specs()
-        self._tool = "brush"
+        self._tool = self._previous_tool = "brush"
         self._values: dict[tuple[str, str], Value] = {}
         self._only_unlabelled = False
         self._locked: frozenset[int] = frozenset()
@@ -41,6 +41,11 @@ class ToolState(QObject):
         return self._tool
 
     @property
+    def previous_tool(self) -> str:
+        """Id of the tool before this one."""
+        return self._previous_tool
+
+    @property
     def spec(self) -> ToolSpec:
         """The tool."""
         return self._specs[self._tool]
@@ -52,7 +57,7 @@ class ToolState(QObject):
     def set_tool(self, tool: str) -> None:
         """Take another tool."""
         if tool != self._tool:
-            self._tool = tool
+            self._previous_tool, self._tool = self._tool, tool
             self.changed.emit()
 
     def option(self, tool: str, name: str) -> Value:
