@@ -46,10 +46,20 @@ class Deconvolution(nn.Module):
         self.weight = nn.Parameter(bilinear_kernel(stride).expand(num_classes, 1, -1, -1).clone())
 
     def forward(self, logits: Tensor) -> Tensor:
-        """(N, K, h, w) -> (N, K, s h, s w). The border is continued, as interpolation does."""
+        """(N, K, h, w) -> (N, K, s h, s w). The border is continued, as interpolation does.
+
+        Half-precision logits, and autocast, are computed in float32, as :func:`bilinear` does.
+        """
+        device = logits.device.type
+        if torch.is_autocast_enabled(device):
+            with torch.autocast(device, enabled=False):
+                return self._upsample(logits.float())
+        return self._upsample(logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits)
+
+    def _upsample(self, logits: Tensor) -> Tensor:
         s = self.stride
-        padded = F.pad(logits, (1, 1, 1, 1), mode="replicate")
-        full = F.conv_transpose2d(padded, self.weight, stride=s, padding=s // 2, groups=logits.shape[1])
+        padded, weight = F.pad(logits, (1, 1, 1, 1), mode="replicate"), self.weight.to(logits.dtype)
+        full = F.conv_transpose2d(padded, weight, stride=s, padding=s // 2, groups=logits.shape[1])
         return full[..., s:-s, s:-s]
 
 

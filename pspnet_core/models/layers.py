@@ -5,6 +5,7 @@ Legend: N batch, C channels, h, w feature size.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Self
 
 from torch import Tensor, nn
@@ -19,18 +20,24 @@ class Freezable(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self._has_frozen_batchnorm = False
+        self._new_norms: frozenset[str] = frozenset()
 
-    def freeze_batchnorm(self) -> None:
-        """Keep the statistics of all batch norms as they are, through any later ``train()``; scales still learn."""
+    def freeze_batchnorm(self, new: Collection[str] = ()) -> None:
+        """Keep the statistics of batch norms as they are, through any later ``train()``; scales still learn.
+
+        Args:
+            new: Names of tensors that are not pretrained; norms with one of them go on learning.
+        """
         self._has_frozen_batchnorm = True
+        self._new_norms = frozenset(name.rpartition(".")[0] for name in new)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
         """As torch's, but what was frozen stays frozen."""
         super().train(mode)
         if self._has_frozen_batchnorm:
-            for module in self.modules():
-                if isinstance(module, nn.BatchNorm2d):
+            for name, module in self.named_modules():
+                if isinstance(module, nn.BatchNorm2d) and name not in self._new_norms:
                     module.eval()
         return self
 
@@ -58,6 +65,14 @@ class FrozenBatchNorm2d(BatchNorm2d):
 
     def train(self, mode: bool = True) -> Self:
         return super().train(False)
+
+
+def require_gradients(module: nn.Module, required: bool = True) -> None:
+    """As torch's ``requires_grad_`` on ``module``, but the parameters of :class:`FrozenBatchNorm2d` never get one."""
+    norms = (part for part in module.modules() if isinstance(part, FrozenBatchNorm2d))
+    constant = {id(parameter) for norm in norms for parameter in norm.parameters()}
+    for parameter in module.parameters():
+        parameter.requires_grad_(required and id(parameter) not in constant)
 
 
 def make_norm(kind: Norm, channels: int, momentum: float = 0.1) -> nn.Module:

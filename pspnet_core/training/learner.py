@@ -16,6 +16,7 @@ from pspnet_core.devices import Numerics
 from pspnet_core.errors import TrainingError
 from pspnet_core.models.checkpoint import Checkpoint, Preprocessing
 from pspnet_core.models.class_change import change_classes
+from pspnet_core.models.layers import require_gradients
 from pspnet_core.models.pspnet import PSPNet, make_model
 from pspnet_core.models.weights import imagenet_preprocessing
 from pspnet_core.training.config import Recipe, TrainConfig
@@ -60,8 +61,9 @@ class Learner:
     def step(self, crops: Sequence[tuple[RgbImage, ClassMap]], lr_factor: float) -> Iterator[None]:
         """One step of the optimiser on crops of equal size; afterwards :attr:`loss` is its loss.
 
-        On a CPU each crop is a micro-batch of its own, and the generator yields before and after each backward pass;
-        the gradient is that of the whole batch, every labelled pixel counting the same.
+        On a CPU each crop is a micro-batch of its own, and the generator yields before and after each backward pass.
+        The gradient is that of the whole batch, every labelled pixel counting the same, unless batch norms learn: each
+        crop is then normalised by its own statistics on a CPU, and by those of the batch elsewhere.
 
         Raises:
             TrainingError: The loss is not a number.
@@ -157,14 +159,15 @@ def _taken_over(init: Checkpoint, config: TrainConfig) -> PSPNet:
             "Start from ImageNet, or from a checkpoint of the same shape.",
         )
     changed, _ = change_classes(init, config.classes, config.seed)
-    return changed.model.requires_grad_(True)
+    require_gradients(changed.model)
+    return changed.model
 
 
 def _freeze(model: PSPNet, config: TrainConfig) -> None:
     """Keep what is pretrained and what a few small batches would spoil: early stages, statistics of batch norms."""
     model.freeze(config.recipe.frozen_stages if config.init != "none" else 0)
     if isinstance(config.init, Checkpoint):
-        model.freeze_batchnorm()
+        model.freeze_batchnorm(config.init.origin.get("import", {}).get("new", ()))  # of a backbone: the heads
     elif config.init == "imagenet":
         model.backbone.freeze_batchnorm()
 
@@ -172,9 +175,10 @@ def _freeze(model: PSPNet, config: TrainConfig) -> None:
 def _groups(model: PSPNet, recipe: Recipe) -> list[ParameterGroup]:
     heads = {id(p) for p in model.head_parameters()}
     groups: dict[tuple[float, float], list[Tensor]] = {}
-    for parameter in model.parameters():
+    for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             lr = recipe.head_lr if id(parameter) in heads else recipe.backbone_lr
-            decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+            # An upsampling that decays would scale the logits down: its kernel sums to 1 by construction.
+            decay = recipe.weight_decay if parameter.ndim > 1 and name != "upsampler.weight" else 0.0
             groups.setdefault((lr, decay), []).append(parameter)
     return [ParameterGroup(parameters, lr, decay) for (lr, decay), parameters in groups.items()]

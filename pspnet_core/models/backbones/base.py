@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 
 from torch import Tensor, nn
 
-from pspnet_core.models.layers import Freezable
+from pspnet_core.models.layers import Freezable, require_gradients
 
 NUM_STAGES = 4
 
@@ -62,7 +62,7 @@ class Backbone(Freezable):
         self._num_frozen = num_stages
         for number, part in enumerate(self.parts()):
             for module in part:
-                module.requires_grad_(num_stages == 0 or number > num_stages)
+                require_gradients(module, num_stages == 0 or number > num_stages)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:

@@ -22,9 +22,13 @@ from pspnet_core.models import FCN, PRESETS, AuxHead, PSPNet, PSPNetConfig, make
 from pspnet_core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint  # noqa: E402
 from pspnet_core.models.config import BACKBONES, LITES, MOBILENETS  # noqa: E402
 from pspnet_core.models.decoder import Deconvolution  # noqa: E402
+from pspnet_core.models.layers import FrozenBatchNorm2d, require_gradients  # noqa: E402
 from tests.helpers.networks import CASES, GOLDEN_FILE, LARGE, NUM_CLASSES, golden_logits, image, small  # noqa: E402
 
 ODD_SIZES = ((1, 1), (33, 47), (65, 81), (97, 121))
+MOBILE = "studio-fast mobilenet_v3_large"
+EXPORTED = ("studio-fast efficientnet_lite2", MOBILE, "FCN", "deconvolution", "vd at 32")
+"""One for each way in which a graph could be bound to the size of its example; the fourth has group norms."""
 
 
 @pytest.fixture(scope="module", params=[name for name in CASES if name not in LARGE])
@@ -167,6 +171,36 @@ class TestContract:
             moved = [key for key in changed if key.startswith("backbone.") is (place == "backbone")]
             assert bool(moved) is (kind == "batch"), place
 
+    @pytest.mark.parametrize("network", ["frozen norm", "torchvision-backbone", MOBILE], indirect=True)
+    def test_constant_norms_stay_constant_through_freezing_and_a_step(self, network: PSPNet) -> None:
+        model = copy.deepcopy(network)
+        norms = [module for module in model.modules() if isinstance(module, FrozenBatchNorm2d)]
+        assert norms
+        before = [copy.deepcopy(norm.state_dict()) for norm in norms]
+        model.freeze(2)
+        model.freeze(0)
+        require_gradients(model)
+        assert not any(p.requires_grad for norm in norms for p in norm.parameters())
+        assert all(p.requires_grad for p in model.parameters() if p.ndim == 4)
+        _step(model.train())
+        for state, norm in zip(before, norms, strict=True):
+            _assert_unchanged(state, norm)
+
+    @pytest.mark.filterwarnings("ignore")
+    @pytest.mark.parametrize("network", EXPORTED, indirect=True)
+    def test_exported_program_is_equal_at_other_sizes(self, network: PSPNet) -> None:
+        """Height, width and batch stay open; nothing in the graph is bound to the size of the example."""
+        model, dynamic = network.eval(), torch.export.Dim.AUTO
+        program = torch.export.export(
+            model, (image(64, 96, 2),), dynamic_shapes={"x": {0: dynamic, 2: dynamic, 3: dynamic}}
+        ).module()
+        with torch.no_grad():
+            for height, width, batch in ((97, 121, 2), (33, 47, 1), (160, 65, 3)):
+                x = image(height, width, batch)
+                expected = model(x)["out"]
+                limit = 1e-5 * max(1.0, float(expected.abs().max()))
+                assert float((program(x)["out"] - expected).abs().max()) < limit
+
     def test_comes_back_from_a_file_bit_for_bit(self, network: PSPNet, tmp_path: Path) -> None:
         path = tmp_path / "network.safetensors"
         classes = ClassSet().add("one").add("two")
@@ -200,26 +234,6 @@ def test_the_table_has_every_preset_and_every_backbone() -> None:
     assert GOLDEN_FILE.stat().st_size < 50_000
     with np.load(GOLDEN_FILE) as file:
         assert set(file.files) == set(CASES)
-
-
-EXPORTED = ("studio-fast", "semseg", "deconvolution")
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", EXPORTED)
-def test_exported_program_is_equal_at_other_sizes(name: str) -> None:
-    """Height, width and batch stay open; nothing in the graph is bound to the size of the example."""
-    torch.manual_seed(0)
-    model = make_model(CASES[name]).eval()
-    dynamic = torch.export.Dim.AUTO
-    program = torch.export.export(
-        model, (image(64, 96, 2),), dynamic_shapes={"x": {0: dynamic, 2: dynamic, 3: dynamic}}
-    ).module()
-    with torch.no_grad():
-        for height, width, batch in ((97, 121, 2), (33, 47, 1), (160, 65, 3), (128, 64, 1)):
-            x = image(height, width, batch)
-            expected = model(x)["out"]
-            assert float((program(x)["out"] - expected).abs().max()) < 1e-5 * max(1.0, float(expected.abs().max()))
 
 
 @pytest.mark.parametrize("num_classes", [1, 2, 255])
@@ -264,6 +278,18 @@ def test_deconvolution_starts_as_bilinear_interpolation_up_to_the_border(stride:
         logits = torch.randn(2, 3, *size)
         expected = F.interpolate(logits, scale_factor=float(stride), mode="bilinear", align_corners=False)
         torch.testing.assert_close(layer(logits), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_deconvolution_is_computed_in_float32() -> None:
+    """Its result is compared by argmax: bfloat16 has two to three digits."""
+    layer, logits = Deconvolution(2, 8), torch.randn(1, 2, 5, 7)
+    expected = layer(logits)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = layer(logits)
+    assert out.dtype == torch.float32
+    assert torch.equal(out, expected)
+    assert layer(logits.bfloat16()).dtype == torch.float32
+    assert layer.double()(logits.double()).dtype == torch.float64
 
 
 @pytest.mark.parametrize("name", ["deconvolution", "deconvolution lite"])
