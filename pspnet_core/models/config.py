@@ -79,13 +79,13 @@ class PSPNetConfig:
         refine_channels: Channels at stride 4 before the classifier, where there is a skip.
         aux: Auxiliary heads.
         align_corners: Of every bilinear interpolation; not with EfficientNet-Lite.
-        dropout: Share that is dropped before the classifiers, 0 to 1.
+        dropout: Share that is dropped before the classifiers, at least 0 and less than 1.
         dropout_kind: Whole channels are dropped, or single elements.
         backbone_norm: Batch, group, or batch with frozen statistics, scale and shift. MobileNets know ``batch`` and
             ``frozen``; EfficientNet-Lite is always ``frozen`` (its norms are fused into the convolutions).
         head_norm: The same for everything after the backbone. With ``group`` the branch of bin 1 has no norm: one cell
             has no extent to normalise over.
-        bn_momentum: Of batch norms, as in torch: the weight of the new statistics.
+        bn_momentum: Of batch norms, as in torch: the weight of the new statistics, at least 0 and less than 1.
         decoder: From logits to input size: bilinear (the paper's), or a learned transposed convolution per class that
             starts as bilinear.
 
@@ -155,8 +155,8 @@ class PSPNetConfig:
         _check_choice("preset", name, tuple(PRESETS))
         values = dict(PRESETS[name])
         chosen = backbone or str(values.get("backbone", "efficientnet_lite0"))
-        if chosen in ("resnet18", "resnet34") and name != "studio-fast":
-            values |= _BASIC_BLOCK_HEAD  # widths of mmsegmentation's R-18
+        if chosen in ("resnet18", "resnet34"):
+            values |= _BASIC_WIDTHS.get(name, {})
         if chosen in MOBILENETS:
             values["output_stride"] = 16  # as torchvision's; dilated depthwise convolutions at 8 are very slow on CPUs
         if chosen in LITES:
@@ -177,6 +177,8 @@ class PSPNetConfig:
         """Inverse of :meth:`to_json`. Raises: TypeError or ValueError when ``data`` is something else."""
         if unknown := set(data) - {f.name for f in fields(cls)}:
             raise ValueError(f"unknown settings {sorted(unknown)}")
+        if missing := {"num_classes", "bins", "aux"} - set(data):
+            raise ValueError(f"missing settings {sorted(missing)}")
         aux = tuple(AuxHead(**head) for head in data["aux"])
         return cls(**{**data, "bins": tuple(data["bins"]), "aux": aux})
 
@@ -219,8 +221,6 @@ _CHOICES = {
     "decoder": get_args(Decoder),
 }
 
-_BASIC_BLOCK_HEAD: Mapping[str, Any] = {"bin_channels": 128, "head_channels": 128, "aux": (AuxHead(3, 64, 0.4),)}
-
 _PAPER: dict[str, Any] = {
     "backbone": "resnet50",
     "output_stride": 8,
@@ -258,6 +258,17 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "studio-fast": {},
     }
 )
+
+# Widths of heads on a ResNet-18 or 34 where their publisher has others there: mmsegmentation's configurations of R-18
+# (PyTorch-Encoding's rule gives the same: a quarter of the features); CSAIL's auxiliary head has half of its input.
+_NARROW: dict[str, Any] = {"bin_channels": 128, "head_channels": 128, "aux": (AuxHead(3, 64, 0.4),)}
+_BASIC_WIDTHS: Mapping[str, Mapping[str, Any]] = {
+    "mmseg-512": _NARROW,
+    "mmseg-769": _NARROW,
+    "torchvision-backbone": _NARROW,
+    "encoding": _NARROW | {"aux": (AuxHead(3, 64, 0.2),)},
+    "csail": {"aux": (AuxHead(3, 128, 0.4),)},
+}
 
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

@@ -58,7 +58,7 @@ class TrainConfig:
         classes: Channel i of the network stands for the i-th class.
         model: Shape of the network; ``studio_fast`` when not given.
         init: ``imagenet`` backbone, ``none`` (random), or a checkpoint of the same shape, whose classifier rows are
-            taken over for classes of equal id and name.
+            taken over for classes of equal name, whatever their ids.
         weights: File with the ImageNet weights of the backbone; None = what is on this computer.
         seconds: Wall time for everything, from the first to the last event. Either this or ``steps``.
         steps: Number of steps; the result then depends on nothing but data, recipe and seed.

@@ -25,7 +25,7 @@ class MobileNet(Backbone):
     """Features of a MobileNet; any input size.
 
     Args:
-        config: Its ``backbone``, ``output_stride``, ``dilation`` and ``backbone_norm``.
+        config: Its ``backbone``, ``output_stride``, ``dilation``, ``backbone_norm`` and ``bn_momentum``.
     """
 
     def __init__(self, config: PSPNetConfig) -> None:
@@ -60,11 +60,12 @@ class MobileNet(Backbone):
 def _layers(config: PSPNetConfig) -> nn.Sequential:
     import torchvision
 
-    norm = FrozenBatchNorm2d if config.backbone_norm == "frozen" else BatchNorm2d
+    kind = FrozenBatchNorm2d if config.backbone_norm == "frozen" else BatchNorm2d
+    norm = partial(kind, momentum=config.bn_momentum)
     if config.backbone == "mobilenet_v2":
         model = torchvision.models.mobilenet_v2(weights=None, norm_layer=norm)
-    else:  # these two numbers are torchvision's
-        model = torchvision.models.mobilenet_v3_large(weights=None, norm_layer=partial(norm, eps=0.001, momentum=0.01))
+    else:  # eps is torchvision's
+        model = torchvision.models.mobilenet_v3_large(weights=None, norm_layer=partial(norm, eps=0.001))
     return cast(nn.Sequential, model.features)
 
 
