@@ -2,7 +2,8 @@
 
     python -m tests.benchmarks.pspnet_vs_fcn DATA [DATA ...] --seconds 120 --seeds 3 --log runs.jsonl --json
 
-Each run trains on `train` and is scored on `test`. With --log a run that was made before is not made again.
+Each run trains on `train` and is scored on `test`. With --log a run that was made before is not made again. The summary
+is of the runs that were asked for alone: other backbones, times and seeds in the log do not count.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ import argparse
 import json
 import os
 import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-MODELS = {"pspnet": "pyramid", "fcn": "none"}
+MODELS: dict[str, Literal["pyramid", "none"]] = {"pspnet": "pyramid", "fcn": "none"}
+KEYS = ("data", "model", "backbone", "seed", "seconds")
+"""What makes two runs the same."""
 
 
 def run(data: Path, model: str, seed: int, seconds: float, network: str) -> dict[str, Any]:
@@ -73,9 +77,9 @@ def main() -> None:
     parser.add_argument("--log", type=Path)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    keys = ("data", "model", "backbone", "seed", "seconds")
     rows = [json.loads(line) for line in options.log.read_text().splitlines()] if _exists(options.log) else []
-    done = {tuple(row[key] for key in keys): row for row in rows}
+    done = {_key(row): row for row in rows}
+    asked = []
     for data in options.data:
         for seed in range(options.seeds):
             for model in MODELS:
@@ -85,15 +89,40 @@ def main() -> None:
                     if options.log:
                         with options.log.open("a") as file:
                             file.write(json.dumps(done[key]) + "\n")
+                asked.append(done[key])
                 print(done[key], flush=True)
-    result = {
-        f"{data.name} {model}": round(
-            statistics.mean(row["mean_iou"] for key, row in done.items() if key[:2] == (data.name, model)), 4
-        )
-        for data in options.data
-        for model in MODELS
-    }
-    print(json.dumps({"rows": list(done.values()), "mean": result}) if options.json else result)
+    result = summary(asked)
+    print(json.dumps({"rows": asked, "summary": result}) if options.json else json.dumps(result, indent=2))
+
+
+def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """For each data set: mean IoU on `test` by seed, its mean and its spread, of both networks and of their difference.
+
+    Args:
+        rows: Of :func:`run`; of one backbone and time.
+    """
+    scores: dict[str, dict[str, dict[int, float]]] = {}
+    for row in rows:
+        scores.setdefault(row["data"], {}).setdefault(row["model"], {})[row["seed"]] = row["mean_iou"]
+    result = {}
+    for data, models in scores.items():
+        first, second = (models.get(model, {}) for model in MODELS)
+        gain = {seed: first[seed] - second[seed] for seed in first if seed in second}
+        named = models | {" - ".join(MODELS): gain}
+        result[data] = {name: _spread(values) for name, values in named.items() if values}
+    return result
+
+
+def _spread(values: Mapping[int, float]) -> dict[str, Any]:
+    """By seed (4 digits), their mean, smallest and largest, and the standard deviation where there are two or more."""
+    numbers = list(values.values())
+    row: dict[str, Any] = {"seeds": {seed: round(value, 4) for seed, value in sorted(values.items())}}
+    row |= {"mean": round(statistics.mean(numbers), 4), "min": round(min(numbers), 4), "max": round(max(numbers), 4)}
+    return row | ({"deviation": round(statistics.stdev(numbers), 4)} if len(numbers) > 1 else {})
+
+
+def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[key] for key in KEYS)
 
 
 def _exists(path: Path | None) -> bool:
