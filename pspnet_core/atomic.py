@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -15,6 +16,7 @@ from typing import IO, Any
 from pspnet_core.errors import StorageError
 
 _REPLACE_RETRY_S = 2.0
+_RANDOM_BYTES = 4  # in the name of a temporary file
 
 
 @contextmanager
@@ -27,7 +29,7 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         StorageError: The disk is full, rights are missing, or the folder vanished.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(_RANDOM_BYTES)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as stream:
@@ -61,6 +63,44 @@ def put_in_place(source: Path, target: Path) -> None:
         _sync_folder(target.parent)
     except OSError as error:
         raise storage_error(target, error) from error
+
+
+def check_place(path: Path, inputs: Iterable[Path] = ()) -> Path:
+    """Whether a file can be written, before the work that leads to it begins; nothing is made yet.
+
+    Args:
+        path: Of the file.
+        inputs: What the work reads; none of it may be written over.
+
+    Returns:
+        ``path`` as an absolute one.
+
+    Raises:
+        StorageError: A folder is there already, nothing may be written into the folder where it is to lie, or it is one
+            of ``inputs``, under whatever name.
+    """
+    path = Path(os.path.abspath(path))
+    if path.is_dir():
+        raise StorageError(f"{path} is a folder.", "Expected a file name.", "Give the name of a file in it.")
+    if path.exists() and any(other.exists() and path.samefile(other) for other in inputs):
+        raise StorageError(
+            f"{path} is to be read and would be overwritten.", "Nothing was written.", "Choose another file."
+        )
+    folder = next(parent for parent in path.parents if parent.exists())
+    if not folder.is_dir():
+        raise StorageError(f"{path} cannot be written.", f"{folder} is not a folder.", "Choose another place.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise storage_error(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+    return path
+
+
+def unfinished(path: Path) -> set[Path]:
+    """Temporary files of writers of ``path``: they are at work, or were killed before they could tidy up."""
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{{2 * _RANDOM_BYTES}}}\.tmp")
+    try:
+        return {path.with_name(name) for name in os.listdir(path.parent) if pattern.fullmatch(name)}
+    except OSError:  # there is no such folder, or it may not be looked into
+        return set()
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:

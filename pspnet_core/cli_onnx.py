@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pspnet_core.atomic import check_place
 from pspnet_core.cli_output import Output
 from pspnet_core.errors import PspnetError
 
@@ -43,6 +44,7 @@ def _run(options: argparse.Namespace, output: Output) -> None:
     from pspnet_core.export.onnx_packages import require_onnx
 
     require_onnx()
+    check_place(options.out, [options.checkpoint])
     from pspnet_core.export.model_events import ModelExported
     from pspnet_core.export.onnx import export_onnx as export
     from pspnet_core.models.checkpoint import load_checkpoint

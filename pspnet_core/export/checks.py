@@ -16,6 +16,14 @@ SIZES = ((1, 65, 99), (2, 127, 64), (1, 192, 131))
 """(N, H, W) that are looked at: batches of one and two, odd and even, smaller and larger than the example."""
 
 TOLERANCE = 1e-4
+"""Largest difference of two logits up to :data:`LARGE`."""
+
+LARGE = 10.0
+"""Largest logit up to which :data:`TOLERANCE` holds. Beyond, it grows with them: float32 has 7 digits, of which long
+sums in a row leave 5."""
+
+MIN_EQUAL = 0.999
+"""Share of pixels that must get the same class: what a small difference is worth where logits are small, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +47,14 @@ class SizeCheck:
     equal_argmax: float
 
     @property
+    def tolerance(self) -> float:
+        """Largest difference that can be rounding."""
+        return TOLERANCE * max(1.0, self.scale / LARGE)
+
+    @property
     def is_equal(self) -> bool:
         """Whether the difference is rounding; NaN is not."""
-        return self.max_difference <= TOLERANCE * self.scale
+        return self.max_difference <= self.tolerance and self.equal_argmax >= MIN_EQUAL
 
     def to_json(self) -> dict[str, Any]:
         """One line of the log."""
@@ -111,7 +124,7 @@ def _different(check: SizeCheck) -> CheckpointError:
     return CheckpointError(
         "The exported network computes something else, so it was not written.",
         f"At {check.width} x {check.height}, batch {check.batch}: logits differ by {check.max_difference:.3g} where "
-        f"the largest is {check.scale:.3g}; expected at most {TOLERANCE:g} of it. {check.equal_argmax:.2%} of the "
-        "pixels get the same class.",
+        f"the largest is {check.scale:.3g}; expected at most {check.tolerance:.3g}. {check.equal_argmax:.2%} of the "
+        f"pixels get the same class; expected at least {MIN_EQUAL:.1%}.",
         "Please report it with the checkpoint.",
     )

@@ -21,12 +21,11 @@ import torch
 from torch import Tensor
 
 from pspnet_core import __version__
-from pspnet_core.atomic import write_bytes
+from pspnet_core.atomic import check_place, write_bytes
 from pspnet_core.errors import CheckpointError
 from pspnet_core.export.checks import check_sizes
 from pspnet_core.export.model_events import ExportEvent, ExportPhase, OnnxExported
 from pspnet_core.export.onnx_packages import not_installed, require_onnx
-from pspnet_core.export.places import check_place
 from pspnet_core.export.tracing import INPUT, OUTPUT, Exportable, all_sizes, capture
 from pspnet_core.models.checkpoint import Checkpoint
 

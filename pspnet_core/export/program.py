@@ -10,10 +10,9 @@ from pathlib import Path
 from torch.export import load, save
 
 from pspnet_core import __version__
-from pspnet_core.atomic import write_bytes
+from pspnet_core.atomic import check_place, write_bytes
 from pspnet_core.export.checks import check_sizes
 from pspnet_core.export.model_events import ExportEvent, ExportPhase, ProgramExported
-from pspnet_core.export.places import check_place
 from pspnet_core.export.tracing import Exportable, capture
 from pspnet_core.models.checkpoint import Checkpoint
 

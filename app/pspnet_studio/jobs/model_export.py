@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pspnet_core.atomic import unfinished
 from pspnet_core.cores import num_cores
 from pspnet_core.errors import PspnetError
 from pspnet_studio import log_file
@@ -46,7 +47,7 @@ class ExportReport:
 
 
 def export_apart(checkpoint: Path, path: Path) -> Iterator[ExportReport]:
-    """Run ``export-onnx`` for a checkpoint file; ends the process when it is closed.
+    """Run ``export-onnx`` for a checkpoint file; ends the process when it is closed, and leaves nothing half-written.
 
     Yields:
         About every 50 ms how it stands; the last one has a result.
@@ -54,6 +55,7 @@ def export_apart(checkpoint: Path, path: Path) -> Iterator[ExportReport]:
     Raises:
         PspnetError: It failed; the reason is that of the command.
     """
+    before = unfinished(path)
     # Files, because a pipe that nobody reads would stop the process, and reading one would stop us.
     with tempfile.TemporaryDirectory(prefix="pspnet-studio-") as folder:
         (out, out_name), (errors, errors_name) = tempfile.mkstemp(dir=folder), tempfile.mkstemp(dir=folder)
@@ -72,6 +74,8 @@ def export_apart(checkpoint: Path, path: Path) -> Iterator[ExportReport]:
                     time.sleep(_LOOK_S)
         finally:
             _end(process)
+            for left in unfinished(path) - before:  # by a process that was killed while it wrote
+                left.unlink(missing_ok=True)
         if process.returncode or report.result is None:
             raise _unexpected(process.returncode, Path(errors_name).read_text("utf-8", "replace"))
         yield report

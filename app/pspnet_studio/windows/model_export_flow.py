@@ -10,6 +10,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QFileDialog, QProgressDialog, QWidget
 
+from pspnet_core.atomic import check_place
 from pspnet_core.errors import PspnetError
 from pspnet_core.export.onnx_packages import require_onnx
 from pspnet_core.project.project import Notice
@@ -82,8 +83,14 @@ class ModelExportFlow(QObject):
             self._show(error)
             return
         path = self._ask_file(self._window, project.root.parent / f"{project.root.name}-{number}.{_SUFFIX}")
-        if path is not None:
-            self.start(number, path)
+        if path is None:
+            return
+        try:
+            _check(path, project.folder, self._training.checkpoint_path(number))
+        except PspnetError as error:
+            self._show(error)
+            return
+        self.start(number, path)
 
     def start(self, number: int, path: Path) -> None:
         """Export version ``number`` to ``path``."""
@@ -132,6 +139,17 @@ class ModelExportFlow(QObject):
         self._progress = self._job = None
         progress.hide()
         progress.deleteLater()
+
+
+def _check(path: Path, folder: Path, checkpoint: Path) -> None:
+    """Raises: PspnetError when the file cannot be written, or would take the place of one of the project's own."""
+    check_place(path, [checkpoint])
+    if path.resolve().is_relative_to(folder.resolve()):
+        raise PspnetError(
+            tr("{name} cannot be written there.").format(name=path.name),
+            tr("{folder} holds what belongs to the project, its versions among them.").format(folder=folder),
+            tr("Choose another folder."),
+        )
 
 
 def words_of(report: ExportReport, number: int) -> Notice:

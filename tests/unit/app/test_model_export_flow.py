@@ -192,6 +192,20 @@ def test_missing_packages_are_told_before_a_file_is_asked_for(
     assert "pip install" in told[0].remedy
 
 
+@pytest.mark.parametrize("place", [".pspnet-studio/versions/2/checkpoint.safetensors", ".pspnet-studio/net.onnx"])
+def test_files_of_the_project_are_not_overwritten(
+    qtbot: QtBot, studio: Studio, folder: Path, told: list[Any], place: str
+) -> None:
+    flow = ModelExportFlow(studio.session, studio.training, studio.window, told.append, lambda *_: folder / place)
+    open_paths(qtbot, studio, folder)
+    flow.ask()
+    assert dialogs(studio) == []
+    (error,) = told
+    assert isinstance(error, PspnetError)
+    assert error.remedy
+    assert (folder / ".pspnet-studio/versions/2/checkpoint.safetensors").read_bytes() == b"not read here"
+
+
 def script(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     """Let the process run ``code`` instead of the command."""
     monkeypatch.setattr(model_export, "command", lambda *arguments: [sys.executable, "-c", code, *arguments])
@@ -248,6 +262,24 @@ def test_closing_ends_the_process(is_stubborn: bool, monkeypatch: pytest.MonkeyP
     export.close()  # type: ignore[attr-defined]
     with pytest.raises(ProcessLookupError):
         os.kill(int(place.read_text()), 0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a process that cannot be asked to end")
+def test_what_a_killed_process_has_half_written_is_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    half, other = tmp_path / ".net.onnx.0123abcd.tmp", tmp_path / ".net.onnx.deadbeef.tmp"
+    other.write_text("of another program")
+    script(
+        monkeypatch,
+        "import pathlib, signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        f"pathlib.Path({str(half)!r}).write_text('half')\ntime.sleep(60)",
+    )
+    monkeypatch.setattr(model_export, "_PATIENCE_S", 0.5)
+    export = export_apart(tmp_path / "net.safetensors", tmp_path / "net.onnx")
+    for _ in export:
+        if half.exists():
+            break
+    export.close()  # type: ignore[attr-defined]
+    assert list(tmp_path.iterdir()) == [other]
 
 
 def test_the_real_command_is_found_and_says_what_is_wrong(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from pspnet_core.classes import ClassSet  # noqa: E402
 from pspnet_core.errors import CheckpointError, PspnetError, StorageError  # noqa: E402
 from pspnet_core.export import onnx as onnx_export  # noqa: E402
 from pspnet_core.export.checks import SIZES as ALWAYS  # noqa: E402
-from pspnet_core.export.checks import check_sizes, compare, example_image  # noqa: E402
+from pspnet_core.export.checks import SizeCheck, check_sizes, compare, example_image  # noqa: E402
 from pspnet_core.export.model_events import ExportPhase, OnnxExported, ProgramExported  # noqa: E402
 from pspnet_core.export.onnx import export_onnx  # noqa: E402
 from pspnet_core.export.program import METADATA, export_program  # noqa: E402
@@ -178,11 +178,39 @@ def test_differences_are_told_with_their_numbers(quick, tmp_path, monkeypatch):
     with pytest.raises(CheckpointError, match="not written") as caught:
         list(export_onnx(CHECKPOINT, tmp_path / "net.onnx"))
     assert "99 x 65" in caught.value.detail
-    assert "0.0001" in caught.value.detail
+    assert "expected at most 0.0001" in caught.value.detail
     monkeypatch.setattr(onnx_export, "_session", lambda _: lambda x: CHECKPOINT.model(x)["out"] * float("nan"))
     with pytest.raises(CheckpointError):
         list(export_onnx(CHECKPOINT, tmp_path / "net.onnx"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("difference", "scale", "equal", "is_rounding"),
+    [
+        (9e-5, 1e-3, 1.0, True),
+        (9e-5, 10.0, 1.0, True),
+        (1.1e-4, 10.0, 1.0, False),
+        (9e-4, 100.0, 1.0, True),
+        (1.1e-3, 100.0, 1.0, False),
+        (1e-6, 1.0, 0.9991, True),
+        (1e-6, 1.0, 0.9989, False),
+        (float("nan"), 1.0, 1.0, False),
+    ],
+)
+def test_what_counts_as_rounding(difference, scale, equal, is_rounding):
+    assert SizeCheck(65, 99, 1, difference, scale, equal).is_equal == is_rounding
+
+
+def test_the_checkpoint_is_never_overwritten(quick, tmp_path, capsys):
+    path, link = tmp_path / "net.safetensors", tmp_path / "link.onnx"
+    save_checkpoint(CHECKPOINT, path)
+    link.hardlink_to(path)
+    before = path.read_bytes()
+    for out in (path, tmp_path / "." / "net.safetensors", link):
+        assert cli.main(["export-onnx", str(path), "--out", str(out)]) == 1
+        assert "would be overwritten" in capsys.readouterr().err
+        assert path.read_bytes() == link.read_bytes() == before
 
 
 def test_cancelling_leaves_what_was_there(quick, tmp_path):
