@@ -122,7 +122,7 @@ def remote_weights(backbone: str) -> RemoteFile | None:
     Raises:
         ValueError: There is no such backbone.
     """
-    return _published(backbone).remote
+    return published_weights(backbone).remote
 
 
 def cached_weights(backbone: str, folder: Path | None = None) -> Path:
@@ -154,7 +154,7 @@ def find_weights(backbone: str, folder: Path | None = None) -> Path | None:
     Raises:
         ValueError: There is no such backbone.
     """
-    published = _published(backbone)
+    published = published_weights(backbone)
     places = [_in_package(published)] if published.package else []
     if published.remote is not None:
         places.append(cached_weights(backbone, folder))
@@ -169,7 +169,7 @@ def find_weights(backbone: str, folder: Path | None = None) -> Path | None:
 
 def missing_weights(backbone: str, folder: Path | None = None) -> CheckpointError:
     """The error that says where the weights of ``backbone`` are to be had, how large they are and where they go."""
-    published = _published(backbone)
+    published = published_weights(backbone)
     title = f"The ImageNet weights of {published.title} are not on this computer."
     if published.remote is None:
         return CheckpointError(
@@ -185,7 +185,8 @@ def missing_weights(backbone: str, folder: Path | None = None) -> CheckpointErro
     )
 
 
-def _published(backbone: str) -> Pretrained:
+def published_weights(backbone: str) -> Pretrained:
+    """What is known of the ImageNet weights of ``backbone``. Raises: ValueError when there is no such backbone."""
     if backbone not in PRETRAINED:
         raise ValueError(f"unknown backbone {backbone!r}; known are {', '.join(PRETRAINED)}")
     return PRETRAINED[backbone]
