@@ -12,16 +12,6 @@ from pspnet_core.training.start import Start
 from pspnet_core.training.versions import Version
 from pspnet_studio.messages import tr, tr_count
 
-_OFFERED = (
-    "efficientnet_lite0",
-    "efficientnet_lite1",
-    "efficientnet_lite2",
-    "mobilenet_v2",
-    "resnet18",
-    "resnet50",
-    "resnet101",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class NetworkChoice:
@@ -60,9 +50,8 @@ def network_choices(start: Start, versions: Sequence[Version]) -> list[NetworkCh
         start: What is chosen now; it is always among them.
         versions: Of the project.
     """
-    names = [name for name in PRETRAINED if name in _OFFERED or (name == start.backbone and start.version is None)]
     rows = []
-    for name in names:
+    for name in PRETRAINED:
         file = start.file if name == start.backbone and start.version is None else None
         row = choice_of(Start(name, file))
         if row.is_here or row.remote is not None or row.start == start:
@@ -100,10 +89,13 @@ def _hint(backbone: str) -> str:
         "efficientnet_lite1": tr("a little more accurate, a little slower"),
         "efficientnet_lite2": tr("more accurate, slower"),
         "mobilenet_v2": tr("a small network of another kind"),
+        "mobilenet_v3_large": tr("small, of that kind too; a little more accurate"),
         "resnet18": tr("medium; slow without a graphics card"),
+        "resnet34": tr("medium, deeper; slow without a graphics card"),
         "resnet50": tr("large, as in the paper; wants a graphics card"),
-        "resnet101": tr("largest; needs a graphics card"),
-    }.get(backbone, tr("wants a graphics card"))
+        "resnet101": tr("larger; needs a graphics card"),
+        "resnet152": tr("largest; needs a graphics card"),
+    }[backbone]
 
 
 def _imported(version: Version) -> NetworkChoice:

@@ -60,7 +60,8 @@ class NetworkFlow(QObject):
     def use(self, project: Project, choice: NetworkChoice) -> None:
         """Let fine-tunes of ``project`` start with ``choice``, after its download where it is not here."""
         if choice.is_here:
-            self._keep(project, choice)
+            if choice.start != self._training.start_choice:
+                self._keep(project, choice)
         elif choice.remote is not None and choice.start.file is None:
             self._download(project, choice)
 
@@ -68,8 +69,6 @@ class NetworkFlow(QObject):
 
     def _keep(self, project: Project, choice: NetworkChoice) -> None:
         if project is not self._session.project:
-            return
-        if choice.start == self._training.start_choice:
             return
         self._training.set_start(choice.start)
         self._show(tr("The next fine-tune starts with {name}.").format(name=name_of(choice.start)))

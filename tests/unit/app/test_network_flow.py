@@ -158,6 +158,20 @@ def test_a_fine_tune_waits_until_its_network_is_here(qtbot: QtBot, studio: Studi
     assert studio.window.training_panel.start_button.isEnabled()
 
 
+def test_a_chosen_network_whose_weights_went_away_is_fetched_again(
+    qtbot: QtBot, studio: Studio, flow: NetworkFlow, told: list[Any], server: FileServer
+) -> None:
+    """The project was opened on another computer: nothing changes but that a fine-tune can start."""
+    studio.training.set_start(Start("resnet18"))
+    assert not studio.window.training_panel.start_button.isEnabled()
+    flow.use(project_of(studio), choice_of(Start("resnet18")))
+    qtbot.waitUntil(lambda: bool(told), timeout=10_000)
+    assert told == ["The next fine-tune starts with ResNet-18."]
+    assert studio.window.training_panel.start_button.isEnabled()
+    flow.use(project_of(studio), choice_of(Start("resnet18")))
+    assert len(told) == 1  # it is here, and is chosen
+
+
 def test_the_commands_want_a_project(qtbot: QtBot, studio: Studio) -> None:
     actions = [studio.window.actions_by_id[name] for name in ("network", "import_weights")]
     assert all(action.isEnabled() for action in actions)

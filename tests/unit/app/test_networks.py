@@ -33,7 +33,17 @@ def imported(number: int, path: Path, **record: object) -> Version:
 
 def test_what_is_here_or_can_be_fetched_is_offered() -> None:
     rows = {row.start.backbone: row for row in network_choices(Start(), [])}
-    assert list(rows) == ["efficientnet_lite0", "mobilenet_v2", "resnet18", "resnet50", "resnet101"]
+    assert list(rows) == [
+        "efficientnet_lite0",
+        "mobilenet_v2",
+        "mobilenet_v3_large",
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "resnet101",
+        "resnet152",
+    ]
+    assert len({row.hint for row in rows.values()}) == len(rows)
     assert rows["efficientnet_lite0"].title == "Fast (EfficientNet-Lite0)"
     assert rows["efficientnet_lite0"].size_text == "included"
     assert not rows["resnet18"].is_here
