@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -44,12 +44,14 @@ class Dataset:
         root: The folder.
         classes: Complete: every id in every class map is among them.
         items: Items with a mask that are not skipped, by split, in natural order; every split is there, perhaps empty.
+        project: Id of the project that the folder is; None when it is none.
     """
 
     root: Path
     classes: ClassSet
     items: Mapping[Split, tuple[Item, ...]]
     _load: _Loader
+    project: str | None = None
 
     def load(self, item: Item) -> tuple[RgbImage, ClassMap]:
         """Image (H, W, 3) uint8 RGB and class map (H, W) uint8 of an item, 255 = unlabelled; owned by the caller.
@@ -126,7 +128,8 @@ def _open_project(path: Path) -> Dataset:
             unknown[item] = ids
     if unknown and has_table:
         raise _unknown_ids(unknown, "classes.json")
-    return _dataset(path, project.classes, labelled, load)
+    found = _dataset(path, project.classes, labelled, load)
+    return found if is_new else replace(found, project=project.uuid)
 
 
 def _open_voc(root: Path, folder: Path, year: str) -> Dataset:

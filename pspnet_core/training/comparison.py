@@ -37,7 +37,7 @@ class Comparison:
     ) -> None:
         self._old, self._device = old, device
         self._common = tuple(i for i in classes.indices if i in old.classes)
-        self._items = _only(holdout, self._common, exposure)
+        self._items = unlearned_only(holdout, self._common, exposure)
         self._cache = LabelledCache(classes)
         self._old_mean_iou: float | None = None
         self.cost_s = 0.0
@@ -67,7 +67,9 @@ class Comparison:
             yield Phase("compare", fraction)
 
 
-def _only(items: Sequence[LabelledImage], class_ids: tuple[int, ...], exposure: Exposure) -> list[LabelledImage]:
+def unlearned_only(
+    items: Sequence[LabelledImage], class_ids: tuple[int, ...], exposure: Exposure
+) -> list[LabelledImage]:
     """The same images with only these classes labelled, and only what was not learned from."""
     keep = np.full(256, UNLABELLED, np.uint8)
     keep[list(class_ids)] = class_ids

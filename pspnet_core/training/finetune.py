@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -13,13 +13,12 @@ from pspnet_core.classes import ClassSet
 from pspnet_core.devices import is_out_of_memory, out_of_memory, resolve_device, set_threads
 from pspnet_core.errors import CheckpointError, TrainingError
 from pspnet_core.models.checkpoint import Checkpoint
-from pspnet_core.models.class_change import change_classes
 from pspnet_core.project.project import Project
 from pspnet_core.training.collection import Collection, collect
-from pspnet_core.training.comparison import Comparison, Scores
+from pspnet_core.training.comparison import Comparison, Scores, unlearned_only
 from pspnet_core.training.config import Recipe, TrainConfig, network_for
 from pspnet_core.training.events import Decided, FinishEarly, Finished, TrainEvent, insisting
-from pspnet_core.training.exposure import Exposure, merged
+from pspnet_core.training.exposure import Exposure, learned_also, merged
 from pspnet_core.training.loop import NOTHING_LEARNED, train
 from pspnet_core.training.start import Start
 from pspnet_core.training.versions import VersionStore
@@ -80,7 +79,9 @@ def _finetune(
     store = VersionStore(project.folder / "versions")
     current = _current(store)
     try:
+        parent = _parent(start, store)
         data = yield from collect(project, merged(_exposures(store)))
+        _keep_unlearned(data, parent)
         comparison = _comparison(current, data, device)
         if comparison is not None:
             yield from comparison.score_old(start_s + _COMPARE_SHARE * seconds)
@@ -91,23 +92,59 @@ def _finetune(
         train=data.train,
         holdout=data.holdout,
         classes=data.classes,
-        **_initial(start, store, data.classes),
+        **_initial(start, parent, data.classes),
         seconds=max(1.0, seconds - (time.monotonic() - start_s) - later_s),
-        origin={"init": start.to_json(), "project": project.uuid, "holdout": data.rule},
+        origin={
+            "init": start.to_json(),
+            "project": project.uuid,
+            "projects": learned_also(parent.checkpoint.origin if parent.checkpoint else None, project.uuid),
+            "holdout": data.rule,
+        },
     )
     finished = yield from train(config)
     scores: Scores = None, None
     if comparison is not None:
         scores = yield from insisting(comparison.score_new(finished.checkpoint))
-    return _decide(store, finished, data, scores, current)
+    return _decide(store, finished, data, scores, current, parent)
 
 
-def _initial(start: Start, store: VersionStore, classes: ClassSet) -> dict[str, Any]:
-    """Network and weights to start with, as arguments of :class:`TrainConfig`. Raises: CheckpointError."""
+@dataclass(frozen=True)
+class _Parent:
+    """What the new version starts from.
+
+    Attributes:
+        number: Of a version; None when it starts from ImageNet.
+        checkpoint: Of that version.
+        exposure: What was learned from in this project before; None when the record of the version does not tell.
+    """
+
+    number: int | None = None
+    checkpoint: Checkpoint | None = None
+    exposure: Exposure | None = field(default_factory=Exposure)
+
+
+def _parent(start: Start, store: VersionStore) -> _Parent:
+    """Raises: CheckpointError."""
     if start.version is None:
-        return {"model": network_for(start.backbone, len(classes)), "weights": start.file}
-    checkpoint = store.load(start.version)
-    return {"init": checkpoint if checkpoint.classes == classes else change_classes(checkpoint, classes)[0]}
+        return _Parent()
+    return _Parent(start.version, store.load(start.version), _exposure_of(start.version, store))
+
+
+def _keep_unlearned(data: Collection, parent: _Parent) -> None:
+    """Take out of the hold-out what was learned from before the fine-tune began."""
+    if parent.exposure is None:
+        data.holdout = []
+    elif parent.exposure.trained:
+        data.holdout = unlearned_only(data.holdout, data.classes.indices, parent.exposure)
+    if not data.holdout:
+        data.rule = "none"
+
+
+def _initial(start: Start, parent: _Parent, classes: ClassSet) -> dict[str, Any]:
+    """Network and weights to start with, as arguments of :class:`TrainConfig`."""
+    if parent.checkpoint is not None:
+        return {"init": parent.checkpoint}
+    return {"model": network_for(start.backbone, len(classes)), "weights": start.file}
 
 
 @dataclass(frozen=True)
@@ -131,11 +168,15 @@ def _current(store: VersionStore) -> _Current:
     number = store.current
     if number is None:
         return _Current()
-    exposure = next((Exposure.from_json(v.record) for v in store.list() if v.number == number), None)
     try:
-        return _Current(number, store.load(number), exposure)
+        return _Current(number, store.load(number), _exposure_of(number, store))
     except CheckpointError as error:
         return _Current(number, trouble=error.title)
+
+
+def _exposure_of(number: int, store: VersionStore) -> Exposure | None:
+    """What a version learned from; None when its record does not tell."""
+    return next((Exposure.from_json(v.record) for v in store.list() if v.number == number), None)
 
 
 def _exposures(store: VersionStore) -> Iterator[Exposure]:
@@ -151,14 +192,16 @@ def _comparison(current: _Current, data: Collection, device: str) -> Comparison 
     return Comparison(current.checkpoint, current.exposure, data.holdout, data.classes, device)
 
 
-def _decide(store: VersionStore, finished: Finished, data: Collection, scores: Scores, current: _Current) -> Decided:
+def _decide(
+    store: VersionStore, finished: Finished, data: Collection, scores: Scores, current: _Current, parent: _Parent
+) -> Decided:
     """Write the version, and adopt it unless the current one is as good."""
     mean_iou, old_mean_iou = scores
     is_compared = mean_iou is not None and old_mean_iou is not None
     if not is_compared:
         mean_iou, old_mean_iou = finished.metrics.get("mean_iou"), None
     adopted = mean_iou is None or old_mean_iou is None or mean_iou > old_mean_iou
-    reason = _reason(data, finished, (mean_iou, old_mean_iou), current)
+    reason = _reason(data, finished, (mean_iou, old_mean_iou), current, parent)
     exposure = Exposure(frozenset(finished.train_keys), data.held_items, data.held_blocks)
     record = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -171,7 +214,8 @@ def _decide(store: VersionStore, finished: Finished, data: Collection, scores: S
         "reason": reason,
         "holdout": data.rule,
         "holdout_items": sorted({image.key for image in data.holdout}),
-        **exposure.to_json(),
+        # Without this it is never compared: what it started from may have learned from any pixel.
+        **({} if parent.exposure is None else exposure.after(parent.exposure).to_json()),
         "classes": finished.checkpoint.classes.to_json()["classes"],
         "metrics": finished.metrics,
     }
@@ -181,11 +225,13 @@ def _decide(store: VersionStore, finished: Finished, data: Collection, scores: S
     return Decided(version, adopted, mean_iou, old_mean_iou, reason)
 
 
-def _reason(data: Collection, finished: Finished, scores: Scores, current: _Current) -> str:
+def _reason(data: Collection, finished: Finished, scores: Scores, current: _Current, parent: _Parent) -> str:
     """The decision in words."""
     mean_iou, old_mean_iou = scores
     score = "" if mean_iou is None else f"Mean IoU {mean_iou:.3f} on held-out pixels"
-    if mean_iou is None:
+    if mean_iou is None and parent.exposure is None:
+        text = f"No evidence yet: it is not known what version {parent.number}, which it started from, learned from."
+    elif mean_iou is None:
         text = "No evidence yet: nothing could be held out to measure on."
     elif current.number is None:
         text = f"{score}; there was no version to compare with."
@@ -198,7 +244,8 @@ def _reason(data: Collection, finished: Finished, scores: Scores, current: _Curr
     elif current.trouble:
         text = f"{score}."
     elif current.exposure is None:
-        text = f"{score}. No evidence yet that it is better: the record of version {current.number} is damaged."
+        text = f"{score}. No evidence yet that it is better: "
+        text += f"it is not known what version {current.number} learned from."
     else:
         text = f"{score}. No evidence yet that it is better: "
         text += f"no pixel is left to compare on that version {current.number} did not learn from."

@@ -33,6 +33,7 @@ def test_data_set_folder(tmp_path) -> None:
     assert image.shape == (8, 12, 3)
     np.testing.assert_array_equal(class_map, half_mask(class_id=1, other=0))
     assert not (tmp_path / ".pspnet-studio").exists()
+    assert data.project is None  # nothing says whose it is
 
 
 def test_project_folder_gives_painted_images(tmp_path) -> None:
@@ -46,6 +47,7 @@ def test_project_folder_gives_painted_images(tmp_path) -> None:
     data = open_dataset(tmp_path)
     assert [item.key for item in data.items[Split.NONE]] == ["b.jpg"]
     assert data.classes.names == ("roof",)
+    assert data.project == project.uuid
 
 
 def test_skipped_images_take_no_part(tmp_path) -> None:
