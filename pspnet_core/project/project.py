@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pspnet_core.classes import ClassSet, Color
+from pspnet_core.classes import ClassDef, ClassSet, Color
 from pspnet_core.errors import ProjectError
 from pspnet_core.imaging.class_maps import ids_of
 from pspnet_core.project import class_ids, plane_files
@@ -184,13 +184,19 @@ class Project:
         Raises:
             ClassSetError: The name is taken or empty, or no id is left.
         """
+        return self.change_classes(lambda classes: self._plus(classes, name, color))
+
+    def with_classes(self, added: Iterable[ClassDef]) -> ClassSet:
+        """The class set that :meth:`add_class` would make of these one after the other; nothing is changed.
+
+        Raises:
+            ClassSetError: A name is taken, or no id is left.
+        """
         with self._lock:
-            if self._record.blind_ids is None:
-                return self.change_classes(lambda classes: classes.add(name, color))
-            # Masks are numbered from below: the largest ids are the least likely in those that were not read.
-            return self.change_classes(
-                lambda classes: classes.add(name, color, max(classes.free_indices, default=None))
-            )
+            classes = self.classes
+            for c in added:
+                classes = self._plus(classes, c.name, c.color)
+        return classes
 
     def save(self) -> None:
         """Write ``project.json`` as it is now. Changes during the write wait for the next one.
@@ -361,6 +367,12 @@ class Project:
                 if not found.is_complete and self._record.blind_ids is None:
                     self._record.blind_ids = frozenset()
         self._read_masks |= set(masks)
+
+    def _plus(self, classes: ClassSet, name: str, color: Color | None) -> ClassSet:
+        if self._record.blind_ids is None:
+            return classes.add(name, color)
+        # Masks are numbered from below: the largest ids are the least likely in those that were not read.
+        return classes.add(name, color, max(classes.free_indices, default=None))
 
     def _add_classes(self, ids: Iterable[int]) -> list[str]:
         """Add the ids that are missing; the names that were given."""

@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pspnet_core.atomic import write_json
-from pspnet_core.errors import CheckpointError
+from pspnet_core.errors import CheckpointError, StorageError
 
 if TYPE_CHECKING:
     from pspnet_core.models.checkpoint import Checkpoint
@@ -56,6 +57,18 @@ class VersionStore:
         save_checkpoint(checkpoint, path)
         write_json(path.with_name(_RECORD), {"number": number, **record})
         return Version(number, path, {"number": number, **record})
+
+    def remove(self, number: int) -> None:
+        """Take a version away that nothing uses yet. Raises: StorageError."""
+        assert number != self.current, "the version in use cannot be removed"
+        folder = self._folder / str(number)
+        try:
+            (folder / _RECORD).unlink(missing_ok=True)  # then it is no version any more, whatever happens
+            shutil.rmtree(folder)
+        except OSError as error:
+            raise StorageError(
+                f"Version {number} could not be removed.", f"{folder}: {error.strerror}.", "Remove that folder by hand."
+            ) from error
 
     def list(self) -> list[Version]:
         """All versions, oldest first."""
