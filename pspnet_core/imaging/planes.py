@@ -19,7 +19,7 @@ class PlaneStore:
     """A (height, width) uint8 plane in tiles of 512 px, allocated at the first write that changes them.
 
     Rectangles may reach over the border: reads and writes are clipped to the plane. Not thread-safe: one
-    thread owns a store; give others the copy that :meth:`to_array` or :meth:`read` makes.
+    thread owns a store; give others what :meth:`to_array`, :meth:`read` or :meth:`snapshot` makes.
 
     Args:
         width: In pixels, at least 1.
@@ -30,7 +30,7 @@ class PlaneStore:
         ValueError: A size below 1 or a fill outside 0 to 255.
     """
 
-    __slots__ = ("_tiles", "fill_value", "height", "width")
+    __slots__ = ("_shared", "_tiles", "fill_value", "height", "width")
 
     def __init__(self, width: int, height: int, fill: int = 0) -> None:
         if width < 1 or height < 1:
@@ -41,6 +41,7 @@ class PlaneStore:
         self.height = height
         self.fill_value = fill
         self._tiles: dict[tuple[int, int], Plane] = {}
+        self._shared: set[tuple[int, int]] = set()  # tiles that are copied before they are written to
 
     @staticmethod
     def from_array(array: Plane, fill: int = 0) -> PlaneStore:
@@ -69,6 +70,31 @@ class PlaneStore:
     def to_array(self) -> Plane:
         """A (height, width) uint8 copy of the whole plane."""
         return self.read(self.rect)
+
+    def snapshot(self) -> PlaneStore:
+        """The plane as it is now, for another thread; no pixel is copied before one of the two is written to."""
+        other = PlaneStore(self.width, self.height, self.fill_value)
+        other._tiles = dict(self._tiles)
+        other._shared = set(self._tiles)
+        self._shared = set(self._tiles)
+        return other
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether every pixel has ``fill_value``."""
+        return not any((tile != self.fill_value).any() for tile in self._tiles.values())
+
+    def count_written(self) -> int:
+        """How many pixels have another value than ``fill_value``."""
+        return sum(int(np.count_nonzero(tile != self.fill_value)) for tile in self._tiles.values())
+
+    def is_unwritten(self, rect: Rect) -> bool:
+        """Whether no tile under ``rect`` holds anything: all its pixels have ``fill_value``."""
+        return not any(key in self._tiles for key, _ in self._parts(rect.intersect(self.rect)))
+
+    def written_rects(self) -> list[Rect]:
+        """The tiles that hold anything; everywhere else all pixels have ``fill_value``."""
+        return [_tile_rect(key).intersect(self.rect) for key in self._tiles]
 
     def read(self, rect: Rect) -> Plane:
         """A copy of the part of ``rect`` that lies in the plane: (h, w) uint8, owned by the caller."""
@@ -137,6 +163,9 @@ class PlaneStore:
         if tile is None:
             area = _tile_rect(key).intersect(self.rect)
             tile = self._tiles[key] = np.full((area.h, area.w), self.fill_value, np.uint8)
+        elif key in self._shared:
+            tile = self._tiles[key] = tile.copy()
+            self._shared.discard(key)
         return tile
 
     @staticmethod

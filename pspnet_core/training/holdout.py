@@ -16,6 +16,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from pspnet_core.imaging.planes import PlaneStore
 from pspnet_core.project.records import Split
 from pspnet_core.training.exposure import Exposure
 from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Rect
@@ -155,14 +156,32 @@ def block_mask(shape: tuple[int, ...], blocks: frozenset[int]) -> BoolMask:
     return mask
 
 
-def labelled_blocks(class_map: ClassMap) -> str:
-    """Hexadecimal bit string, first block first: which blocks of (H, W) uint8 hold a labelled pixel."""
+def labelled_blocks(class_map: ClassMap | PlaneStore) -> str:
+    """Hexadecimal bit string, first block first: which blocks of (H, W) uint8 hold a labelled pixel.
+
+    A plane in tiles is read by rows of blocks, and only where it was written to.
+    """
     height, width = shape = class_map.shape
     side, columns = _side(shape), _starts(width, shape)
     # The smallest id in a block tells. Whole rows first, which is one pass at the speed of memory: a window asks.
-    bands = (class_map[y : y + side].min(axis=0) for y in range(0, height, side))
+    bands = (_smallest_of(class_map, y, side) for y in range(0, height, side))
     smallest = [np.minimum.reduceat(band, columns) for band in bands]
     return np.packbits(np.concatenate(smallest) != UNLABELLED).tobytes().hex()
+
+
+def _smallest_of(class_map: ClassMap | PlaneStore, y: int, side: int) -> NDArray[np.uint8]:
+    """The smallest id in each column of ``side`` rows."""
+    if isinstance(class_map, np.ndarray):
+        smallest: NDArray[np.uint8] = class_map[y : y + side].min(axis=0)
+        return smallest
+    band = Rect(0, y, class_map.width, side)
+    smallest = np.full(class_map.width, class_map.fill_value, np.uint8)
+    for written in class_map.written_rects():
+        part = written.intersect(band)
+        if not part.is_empty:
+            columns = smallest[part.x : part.right]
+            np.minimum(columns, class_map.read(part).min(axis=0), out=columns)
+    return smallest
 
 
 def _side(shape: tuple[int, ...]) -> int:

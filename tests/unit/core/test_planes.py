@@ -83,3 +83,34 @@ def test_wrong_arguments_are_refused() -> None:
         store.fill(Rect(0, 0, 1, 1), None, -1)
     with pytest.raises(ValueError, match="uint8"):
         PlaneStore.from_array(np.zeros((2, 2), np.int64))  # type: ignore[arg-type]
+
+
+def test_a_snapshot_stays_as_it_was_and_copies_only_what_changes_later() -> None:
+    store = PlaneStore(1100, 600, 255)
+    store.fill(Rect(0, 0, 1100, 600), None, 1)
+    before = store.to_array()
+    snapshot = store.snapshot()
+    shared = sum(np.shares_memory(store._tiles[key], tile) for key, tile in snapshot._tiles.items())
+    assert shared == len(store._tiles) == 6
+    store.fill(Rect(5, 5, 10, 10), None, 2)
+    snapshot.write(Rect(600, 5, 1, 1), np.array([[3]], np.uint8))
+    assert store.read(Rect(5, 5, 1, 1)) == 2
+    assert store.read(Rect(600, 5, 1, 1)) == 1
+    before[5, 600] = 3
+    assert np.array_equal(snapshot.to_array(), before)
+    assert sum(np.shares_memory(store._tiles[key], tile) for key, tile in snapshot._tiles.items()) == 4
+
+
+def test_what_was_written_is_known_without_a_look_at_all_pixels() -> None:
+    store = PlaneStore(1100, 600, 255)
+    assert store.is_blank
+    assert store.count_written() == 0
+    assert store.written_rects() == []
+    store.fill(Rect(1030, 520, 4, 5), None, 1)
+    assert not store.is_blank
+    assert store.count_written() == 20
+    assert store.written_rects() == [Rect(1024, 512, 76, 88)]
+    assert store.is_unwritten(Rect(0, 0, 1024, 600))
+    assert not store.is_unwritten(Rect(1000, 500, 30, 30))
+    store.fill(Rect(0, 0, 1100, 600), None, 255)
+    assert store.is_blank

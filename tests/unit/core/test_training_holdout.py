@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pspnet_core.imaging.planes import PlaneStore
 from pspnet_core.project.records import Split
 from pspnet_core.training.exposure import Exposure, merged
 from pspnet_core.training.holdout import (
@@ -98,6 +99,7 @@ def test_labelled_blocks_come_back(height, width, seed):
     expected = [n for n, r in enumerate(block_rects(class_map.shape)) if (class_map[r.slices] == 4).any()]
     bits = blocks_from_hex(labelled_blocks(class_map))
     np.testing.assert_array_equal(np.flatnonzero(bits), expected)
+    assert labelled_blocks(PlaneStore.from_array(class_map, 255)) == labelled_blocks(class_map)
     assert not any(blocks_from_hex(""))
 
 
