@@ -19,6 +19,8 @@ WHOLE_PX = 100_000_000
 PREVIEW_PX = 1024
 """Longest side of a reduced picture, about."""
 
+_TIFF_SUFFIXES = (".tif", ".tiff")
+
 _WORTH_PX = 2_000_000
 """Below this the whole image is there as soon as a reduced one."""
 
@@ -61,7 +63,7 @@ def open_steps(path: Path, page: int = 0, whole_px: int = WHOLE_PX) -> Iterator[
     """
     info = read_info(path, page)
     num_px = info.width * info.height
-    is_tiff = path.suffix.lower() in (".tif", ".tiff")
+    is_tiff = path.suffix.lower() in _TIFF_SUFFIXES
     if is_tiff and num_px > whole_px:
         pieces = tiff_source(path, page)
         if pieces is not None:
@@ -82,12 +84,36 @@ def open_source(path: Path, page: int = 0, whole_px: int = WHOLE_PX) -> ArraySou
     Args and Raises: as :func:`open_steps`.
     """
     info = read_info(path, page)
-    if info.width * info.height > whole_px and path.suffix.lower() in (".tif", ".tiff"):
+    if info.width * info.height > whole_px and path.suffix.lower() in _TIFF_SUFFIXES:
         pieces = tiff_source(path, page)
         if pieces is not None:
             return pieces
     check_memory(path, info.width, info.height)
     return ArraySource(read_image(path, page))
+
+
+def read_small(path: Path, page: int, max_side: int) -> RgbImage:
+    """A small picture of an image for a list, as quickly as its format allows.
+
+    A large TIFF file gives one of its own small pictures or a blurred one: it is not decoded as a whole for this.
+
+    Args:
+        path: The file.
+        page: Of a TIFF or animation, from 0.
+        max_side: Neither side is longer.
+
+    Returns:
+        (h, w, 3) uint8 RGB, displayed orientation.
+
+    Raises:
+        ImageReadError: As :func:`open_steps`.
+    """
+    if path.suffix.lower() in _TIFF_SUFFIXES:
+        info = read_info(path, page)
+        pieces = tiff_source(path, page) if info.width * info.height > _WORTH_PX else None
+        if pieces is not None:
+            return pieces.sketch(max_side)
+    return read_image(path, page, max_side)
 
 
 def tiff_source(path: Path, page: int = 0) -> TiffSource | None:

@@ -129,7 +129,7 @@ def read_image(path: Path, page: int = 0, max_side: int | None = None) -> RgbIma
             raise
 
 
-def read_draft(path: Path, page: int = 0, min_side: int = 768) -> RgbImage | None:
+def read_draft(path: Path, page: int = 0, min_side: int = 400) -> RgbImage | None:
     """A JPEG at one half, one quarter or one eighth of its size, in a fraction of the time.
 
     Args:

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from pspnet_core.errors import ImageReadError
 from pspnet_core.imaging.decoding import decoder, unsupported_depth
@@ -199,6 +198,8 @@ class StoredPage:
 
     def _small_file(self, height: int, data: Sequence[bytes]) -> bytes:
         """A TIFF file with nothing but one segment."""
+        from PIL.TiffImagePlugin import ImageFileDirectory_v2  # not when the window starts
+
         directory = ImageFileDirectory_v2(prefix=self._prefix)
         for code, value in self._tags.items():
             if code == 347:

@@ -76,12 +76,12 @@ def thumbnails(requests: ThumbnailRequests, size_px: int) -> Iterator[Thumbnail]
         requests: May be added to meanwhile.
         size_px: Side of the square in which the pictures are shown, in device pixels.
     """
-    from pspnet_core.imaging.read import read_image
+    from pspnet_core.imaging.opening import read_small
 
     while (request := requests.take()) is not None:
         key, path, page = request
         try:
-            image = read_image(path, page, max_side=round(size_px * _MAX_ASPECT))
+            image = read_small(path, page, round(size_px * _MAX_ASPECT))
         except PspnetError as error:
             yield Thumbnail(key, None, error)
         else:

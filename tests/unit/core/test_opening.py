@@ -9,7 +9,7 @@ from PIL import Image
 
 from pspnet_core.errors import ImageReadError
 from pspnet_core.imaging import opening
-from pspnet_core.imaging.opening import file_version, open_source, open_steps
+from pspnet_core.imaging.opening import file_version, open_source, open_steps, read_small
 from pspnet_core.imaging.read import read_draft, read_image
 from pspnet_core.imaging.source import ArraySource
 from pspnet_core.imaging.tiff_source import TiffSource
@@ -26,8 +26,8 @@ def test_a_jpeg_comes_reduced_first(tmp_path) -> None:
     first, last = open_steps(path)
     assert (first.width, first.height, first.source) == (2000, 1500, None)
     assert first.preview is not None
-    assert first.preview.shape == (750, 1000, 3)
-    assert np.abs(first.preview.astype(int) - picture()[::2, ::2]).mean() < 3
+    assert first.preview.shape == (375, 500, 3)
+    assert np.abs(first.preview.astype(int) - picture()[::4, ::4]).mean() < 3
     assert isinstance(last.source, ArraySource)
     np.testing.assert_array_equal(last.source.image, read_image(path))
 
@@ -40,7 +40,7 @@ def test_a_turned_jpeg_is_turned_in_both_steps(tmp_path) -> None:
     assert first.preview is not None
     assert last.source is not None
     assert (first.width, first.height) == (last.source.width, last.source.height) == (1500, 2000)
-    assert first.preview.shape == (1000, 750, 3)
+    assert first.preview.shape == (500, 375, 3)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
@@ -92,6 +92,15 @@ def test_a_tiff_that_was_cut_off_says_so(tmp_path, whole_px) -> None:
     with pytest.raises(ImageReadError) as caught:
         list(open_steps(path, whole_px=whole_px))
     assert caught.value.remedy
+
+
+def test_a_small_picture_of_a_large_tiff_does_not_decode_all_of_it(tmp_path, monkeypatch) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", picture(), photometric="rgb", tile=(256, 256))
+    Image.fromarray(picture()).save(tmp_path / "a.jpg")
+    small = read_small(tmp_path / "a.jpg", 0, 128)
+    assert small.shape == (96, 128, 3)
+    monkeypatch.setattr(opening, "read_image", None)
+    assert np.abs(read_small(tmp_path / "a.tif", 0, 128).astype(int) - small).mean() < 8
 
 
 def test_a_file_has_another_version_when_it_was_written_again(tmp_path) -> None:
