@@ -82,16 +82,18 @@ class ImageView(QWidget):
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything in sight is on screen as well as it can be; False while tiles are being made."""
-        return self._screen.is_complete and self._screen.dirty.isEmpty()
+        """Whether everything in sight is on screen as well as it can be; False while tiles are being made or read."""
+        return self._screen.is_complete and not self._screen.is_waiting and self._screen.dirty.isEmpty()
 
     def set_document(self, document: Document | None) -> None:
         """Show another document, fitted into the view, or none."""
         if self._document is not None:
             self._document.region_changed.disconnect(self._on_region_changed)
+            self._document.pixels.changed.disconnect(self._on_pixels_changed)
         self._document = document
         if document is not None:
             document.region_changed.connect(self._on_region_changed)
+            document.pixels.changed.connect(self._on_pixels_changed)
         self._later.stop()
         self._screen.set_document(document)
         self._is_fitted = True
@@ -211,6 +213,9 @@ class ImageView(QWidget):
 
     def _on_region_changed(self, region: Rect) -> None:
         self.update_device_rect(self._screen.invalidate_overlay(region))
+
+    def _on_pixels_changed(self, region: Rect) -> None:
+        self.update_device_rect(self._screen.invalidate_photo(region))
 
     def _on_later(self) -> None:
         self._screen.refresh()

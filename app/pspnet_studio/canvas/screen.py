@@ -43,8 +43,15 @@ class Screen:
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything in sight is drawn as well as it can be."""
+        """Whether everything in sight is drawn as well as it can be with what is there."""
         return self._is_complete
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether pixels of the photograph that are in sight are still being read."""
+        level = self.viewport.level
+        seen = at_level(self.viewport.image_rect(), level)
+        return self._layers is not None and self._layers[0].pyramid.is_waiting(level, seen)
 
     def set_document(self, document: Document | None) -> None:
         """Show another document, or none; a viewport for it has to follow."""
@@ -63,6 +70,8 @@ class Screen:
             self._frame.resize(viewport.view_w, viewport.view_h)
         self.viewport = viewport
         self._photo_is_complete = False
+        if self._layers is not None:
+            self._layers[0].pyramid.ask_again()
         self.invalidate()
 
     def set_colors(self, colors: ColorTable, look: Look) -> bool:
@@ -103,6 +112,18 @@ class Screen:
             region = Rect(region.x - margin, region.y - margin, region.w + 2 * margin, region.h + 2 * margin)
             region = region.intersect(Rect(0, 0, self.viewport.image_w, self.viewport.image_h))
         self._layers[1].pyramid.invalidate(region)
+        rect = self.viewport.device_rect(region)
+        if not rect.is_empty:
+            self._dirty += QRect(*rect)
+        return rect
+
+    def invalidate_photo(self, region: Rect) -> Rect:
+        """A region of the photograph can be drawn better; returns what has to be repainted."""
+        if self._layers is None:
+            return Rect(0, 0, 0, 0)
+        self._layers[0].on_pixels_changed(region)
+        self._photo_is_complete = False
+        self._is_complete = False
         rect = self.viewport.device_rect(region)
         if not rect.is_empty:
             self._dirty += QRect(*rect)

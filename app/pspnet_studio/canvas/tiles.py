@@ -21,23 +21,30 @@ _MAX_DIRTY = 24
 class _Tile:
     """Pixels of one tile, and the parts of it (in pixels of its level) that are not up to date.
 
-    ``dirty`` holds what was invalidated, ``todo`` the small pieces into which the large among them were cut.
+    ``dirty`` holds what was invalidated, ``todo`` the small pieces into which the large among them were cut, and
+    ``waiting`` those whose pixels are not there yet.
     """
 
-    __slots__ = ("dirty", "drawn", "pixels", "rect", "todo")
+    __slots__ = ("dirty", "drawn", "pixels", "rect", "todo", "waiting")
 
     def __init__(self, rect: Rect) -> None:
         self.rect = rect
         self.pixels: Pixels = np.empty((rect.h, rect.w), np.uint32)
         self.dirty: list[Rect] = [rect]
         self.todo: list[Rect] = []
+        self.waiting: list[Rect] = []
         self.drawn = False
 
     def invalidate(self, rect: Rect) -> None:
+        if rect == self.rect:
+            self.waiting.clear()
+            self.todo.clear()
+        elif self.waiting:
+            touched = [w for w in self.waiting if not w.intersect(rect).is_empty]
+            self.waiting = [w for w in self.waiting if w.intersect(rect).is_empty]
+            self.dirty.extend(touched)
         if any(rect.intersect(d) == rect for d in self.dirty):
             return
-        if rect == self.rect:
-            self.todo.clear()
         self.dirty.append(rect)
         if len(self.dirty) > _MAX_DIRTY:
             around = rect
@@ -64,7 +71,8 @@ class TilePyramid:
     Args:
         width: Of the image, at least 1.
         height: Of the image, at least 1.
-        render: Gives the pixels of a rectangle (in pixels of a level) at that level: (h, w) uint32.
+        render: Gives the pixels of a rectangle (in pixels of a level) at that level: (h, w) uint32. None when they are
+            not there yet: the part is shown coarsely, and asked for again once it was invalidated.
         preview: A coarse picture of the whole image, (h, w) uint32, shown where nothing is made yet;
             transparent black when not given.
         budget_bytes: How much memory tiles out of sight may keep occupied.
@@ -74,7 +82,7 @@ class TilePyramid:
         self,
         width: int,
         height: int,
-        render: Callable[[Rect, int], Pixels],
+        render: Callable[[Rect, int], Pixels | None],
         preview: Pixels | None = None,
         budget_bytes: int = 128 * 1024 * 1024,
     ) -> None:
@@ -84,6 +92,22 @@ class TilePyramid:
         self._budget_bytes = budget_bytes
         self._tiles: OrderedDict[Key, _Tile] = OrderedDict()
         self._nbytes = 0
+        self._piece_px: Callable[[int], int] = _full_size_piece
+
+    def set_whole_pieces(self, is_whole: bool) -> None:
+        """Whether a level is made in pieces of a tile, not of 512 x 512 image pixels: where it costs no more."""
+        self._piece_px = (lambda _: TILE_PX) if is_whole else _full_size_piece
+
+    def is_waiting(self, level: int, rect: Rect) -> bool:
+        """Whether pixels under ``rect`` (in pixels of ``level``) are not there yet."""
+        tiles = [self._tiles.get(key) for key in self._keys(level, rect)]
+        return any(tile is not None and tile.waiting for tile in tiles)
+
+    def ask_again(self) -> None:
+        """Have what is not there yet asked for again when it is seen next: by now it may have been forgotten."""
+        for tile in self._tiles.values():
+            tile.dirty.extend(tile.waiting)
+            tile.waiting.clear()
 
     @property
     def nbytes(self) -> int:
@@ -152,9 +176,15 @@ class TilePyramid:
                 if changed and time.perf_counter() >= deadline:
                     self._fill_undrawn(tile, level)
                     return False
-                piece = tile.next_piece(TILE_PX >> level or 1)
-                tile.pixels[_inside(piece, tile.rect)] = self._render(piece, level)
-                changed.append(Rect(*(v << level for v in piece)))
+                piece = tile.next_piece(self._piece_px(level))
+                pixels = self._render(piece, level)
+                if pixels is None:
+                    tile.waiting.append(piece)
+                    if not tile.drawn:
+                        pixels = self._fallback(level, piece)
+                if pixels is not None:
+                    tile.pixels[_inside(piece, tile.rect)] = pixels
+                    changed.append(Rect(*(v << level for v in piece)))
             tile.drawn = True
         return True
 
@@ -171,7 +201,7 @@ class TilePyramid:
             shift = coarser - level
             key = (coarser, rect.y >> shift >> 9, rect.x >> shift >> 9)
             tile = self._tiles.get(key)
-            if tile is not None and tile.drawn:
+            if tile is not None and tile.drawn and not tile.waiting:
                 rows = (np.arange(rect.y, rect.bottom) >> shift) - tile.rect.y
                 columns = (np.arange(rect.x, rect.right) >> shift) - tile.rect.x
                 return tile.pixels.take(rows, axis=0).take(columns, axis=1)
@@ -209,6 +239,10 @@ class TilePyramid:
             self._nbytes -= self._tiles.pop(key).pixels.nbytes
             if self._nbytes <= self._budget_bytes:
                 return
+
+
+def _full_size_piece(level: int) -> int:
+    return TILE_PX >> level or 1
 
 
 def at_level(rect: Rect, level: int) -> Rect:

@@ -1,59 +1,98 @@
-"""Reading one item in the background: its picture and its two planes."""
+"""Reading one item in the background: first a reduced picture and its two planes, then the picture itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pspnet_core.imaging.opening import OpenStep, file_version, open_steps
 from pspnet_core.imaging.planes import PlaneStore
-from pspnet_core.imaging.read import read_image
+from pspnet_core.imaging.source import ArraySource
+from pspnet_core.imaging.tiff_source import TiffSource
 from pspnet_core.project.project import Item, Notice, Project
-from pspnet_core.types import UNLABELLED, ClassMap, Provenance, ProvenanceMap, RgbImage
+from pspnet_core.types import UNLABELLED, Provenance
+from pspnet_studio.jobs.read_ahead import PictureStore
+
+Source = ArraySource | TiffSource
+Planes = tuple[PlaneStore, PlaneStore]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Opened:
-    """A picture with its annotation.
+    """What is enough to show an item and to paint on it.
 
     Attributes:
         item: Whose it is.
-        image: (H, W, 3) uint8 RGB in displayed orientation.
+        step: The size; a reduced picture, the picture itself, or both.
         class_plane: Class ids, 255 = unlabelled.
         provenance_plane: Provenance values.
+        labelled_px: How many pixels have a class.
         notices: What a person should know (a mask of another size, new classes, ...).
     """
 
     item: Item
-    image: RgbImage
+    step: OpenStep
     class_plane: PlaneStore
     provenance_plane: PlaneStore
+    labelled_px: int
     notices: tuple[Notice, ...]
 
 
-def open_item(project: Project, item: Item, unsaved: tuple[ClassMap, ProvenanceMap] | None = None) -> Iterator[Opened]:
-    """Read an item; yields once.
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """The picture itself.
+
+    Attributes:
+        item: Whose it is.
+        source: Its pixels.
+    """
+
+    item: Item
+    source: Source
+
+
+def open_item(
+    project: Project, item: Item, unsaved: Planes | None = None, store: PictureStore | None = None
+) -> Iterator[Opened | Loaded]:
+    """Read an item; yields once ``Opened``, as soon as something can be shown, and last ``Loaded``.
 
     Args:
         project: Whose item it is.
         item: What to read.
-        unsaved: Its planes where they are newer than the disk; they are copied.
+        unsaved: Its planes where they are newer than the disk; given away.
+        store: Has its picture, perhaps, and keeps it.
 
     Raises:
         ImageReadError: The picture cannot be read.
         ClassMapError: Our own mask is corrupt; nothing is replaced by an empty one.
     """
-    image = read_image(item.image_path, item.page)
-    height, width = image.shape[:2]
+    version = file_version(item.image_path)
+    known = None if store is None else store.get(item)
+    if known is not None:
+        steps = iter([OpenStep(known.width, known.height, None, known)])
+    else:
+        steps = open_steps(item.image_path, item.page)
+    is_opened = False
+    for step in steps:
+        if not is_opened:
+            yield _opened(project, item, step, unsaved)
+            is_opened = True
+        if step.source is not None:
+            if store is not None and isinstance(step.source, ArraySource):
+                store.put(item, version, step.source)
+            yield Loaded(item, step.source)
+
+
+def _opened(project: Project, item: Item, step: OpenStep, unsaved: Planes | None) -> Opened:
+    width, height = step.width, step.height
     notices: tuple[Notice, ...] = ()
     if unsaved is not None and unsaved[0].shape == (height, width):
-        class_map, provenance = unsaved
+        classes, provenance = unsaved
+    elif not project.has_annotation(item):  # nothing of the image's size is made for nothing
+        classes, provenance = PlaneStore(width, height, UNLABELLED), PlaneStore(width, height, Provenance.UNTOUCHED)
     else:
         annotation = project.load_annotation(item, width, height)
-        class_map, provenance, notices = annotation.class_map, annotation.provenance, tuple(annotation.notices)
-    yield Opened(
-        item,
-        image,
-        PlaneStore.from_array(class_map, UNLABELLED),
-        PlaneStore.from_array(provenance, Provenance.UNTOUCHED),
-        notices,
-    )
+        classes = PlaneStore.from_array(annotation.class_map, UNLABELLED)
+        provenance = PlaneStore.from_array(annotation.provenance, Provenance.UNTOUCHED)
+        notices = tuple(annotation.notices)
+    return Opened(item, step, classes, provenance, classes.count_written(), notices)

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pspnet_core.types import RgbImage
-
 if TYPE_CHECKING:
+    from pspnet_core.imaging.source import ImageSource
     from pspnet_core.inference.predictor import Predictor
 
 
@@ -24,8 +23,10 @@ class PredictionEngine:
         self._path: Path | None = None
         self._predictor: Predictor | None = None
 
-    def predict(self, checkpoint_path: Path, image: RgbImage) -> Iterator[Any]:
+    def predict(self, checkpoint_path: Path, image: ImageSource) -> Iterator[Any]:
         """Yield progress and, last, ``Predicted``.
+
+        The image may be read by pieces; the prediction is kept as a whole: two bytes a pixel.
 
         Raises:
             CheckpointError: The version's file is missing or broken.

@@ -1,4 +1,4 @@
-"""The only place that starts threads: an io, a torch, a network and a tool lane, each a priority queue of generators.
+"""The only place that starts threads: io, torch, network, tool and view lane, each a priority queue of generators.
 
 A job is a function that makes a generator. It is made and run in the lane's thread; between its yields the lane looks
 for cancel, pause and for more urgent jobs, which it runs first. Callbacks run on the GUI thread.
@@ -40,6 +40,8 @@ class Lane(Enum):
     """Apart from the files: a server that does not answer must not keep a save waiting."""
     TOOL = "tool"
     """What the hand waits for waits for nothing else."""
+    VIEW = "view"
+    """Pieces of a large image that come into sight, also while a mask is being saved."""
 
 
 class Priority(IntEnum):
@@ -303,6 +305,7 @@ class JobRunner(QObject):
             Lane.TORCH: _LaneThread(Lane.TORCH, self._post, self._on_lane_changed, self._prepare),
             Lane.NETWORK: _LaneThread(Lane.NETWORK, self._post, self._on_lane_changed, lambda: None),
             Lane.TOOL: _LaneThread(Lane.TOOL, self._post, self._on_lane_changed, lambda: None),
+            Lane.VIEW: _LaneThread(Lane.VIEW, self._post, self._on_lane_changed, lambda: None),
         }
 
     def submit(

@@ -9,8 +9,8 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from pspnet_core.errors import PspnetError
+from pspnet_core.imaging.planes import PlaneStore
 from pspnet_core.project.project import Item, Project, Status
-from pspnet_core.types import UNLABELLED, ClassMap, ProvenanceMap
 from pspnet_studio.jobs.runner import JobHandle, JobRunner, Lane, Priority
 from pspnet_studio.messages import tr
 from pspnet_studio.model.document import Document
@@ -21,12 +21,12 @@ _RETRY_MS = 10_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Unsaved:
-    """Copies of both planes of an item that are not on disk yet."""
+    """Both planes of an item as they were when they were taken; not on disk yet, and not changed any more."""
 
     project: Project
     item: Item
-    class_map: ClassMap
-    provenance: ProvenanceMap
+    class_plane: PlaneStore
+    provenance_plane: PlaneStore
 
 
 class AutoSave(QObject):
@@ -101,7 +101,7 @@ class AutoSave(QObject):
         self._write()
 
     def unsaved_planes(self, project: Project, key: str) -> Unsaved | None:
-        """What is newer than the disk for an item, if anything is; its arrays must not be changed."""
+        """What is newer than the disk for an item, if anything is; its planes must not be changed."""
         return self._unsaved.get((project.uuid, key))
 
     def wait(self, timeout_s: float) -> None:
@@ -116,15 +116,15 @@ class AutoSave(QObject):
         return self._document is not None and self._document.revision != self._taken_revision
 
     def _take_edits(self) -> None:
-        """Copy the planes of the open document if they changed since the last copy."""
+        """Take the planes of the open document if they changed since the last time; costs nothing at any size."""
         project, document = self._project, self._document
         if project is None or document is None or not self._has_edits:
             return
         item = project.item(document.item_key)
-        class_map, provenance = document.committed_planes()
-        self._unsaved[project.uuid, item.key] = Unsaved(project, item, class_map, provenance)
+        class_plane, provenance_plane = document.committed_snapshot()
+        self._unsaved[project.uuid, item.key] = Unsaved(project, item, class_plane, provenance_plane)
         self._taken_revision = document.revision
-        if project.state(item.key).status is Status.NEW and (class_map != UNLABELLED).any():
+        if project.state(item.key).status is Status.NEW and not class_plane.is_blank:
             project.set_state(item.key, status=Status.IN_PROGRESS)
 
     def _write(self) -> None:
@@ -143,7 +143,8 @@ class AutoSave(QObject):
 
         def write() -> Iterator[None]:
             for unsaved in items:
-                unsaved.project.save_annotation(unsaved.item, unsaved.class_map, unsaved.provenance)
+                planes = unsaved.class_plane.to_array(), unsaved.provenance_plane.to_array()
+                unsaved.project.save_annotation(unsaved.item, *planes)
             for project in projects.values():
                 project.save()
             yield

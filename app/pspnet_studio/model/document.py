@@ -13,6 +13,7 @@ from pspnet_core.imaging.patch import MaskPatch, PatchBlock
 from pspnet_core.imaging.planes import PlaneStore
 from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Prediction, Provenance, ProvenanceMap, Rect, RgbImage
 from pspnet_studio.model.history import History
+from pspnet_studio.model.pixels import ImagePixels, not_yet
 from pspnet_studio.model.protection import Protection
 from pspnet_studio.model.whole_image import BlockChange, accepted, filled
 
@@ -42,7 +43,7 @@ class Document(QObject):
 
     Args:
         item_key: Key of the item in its project.
-        image: (H, W, 3) uint8 RGB; not changed, not copied.
+        image: Its pixels, or an array (H, W, 3) uint8 RGB, which is not changed and not copied.
         class_plane: Class ids, 255 = unlabelled; owned by the document from now on.
         provenance_plane: Provenance values; owned by the document from now on.
         history: Of an earlier visit to the same image, or None.
@@ -63,7 +64,7 @@ class Document(QObject):
     def __init__(
         self,
         item_key: str,
-        image: RgbImage,
+        image: RgbImage | ImagePixels,
         class_plane: PlaneStore,
         provenance_plane: PlaneStore,
         history: History | None = None,
@@ -71,7 +72,8 @@ class Document(QObject):
     ) -> None:
         super().__init__(parent)
         self.item_key = item_key
-        self.image = image
+        self.pixels = image if isinstance(image, ImagePixels) else ImagePixels.of_array(image)
+        self.pixels.setParent(self)
         self.class_plane = class_plane
         self.provenance_plane = provenance_plane
         self.history = history or History()
@@ -82,17 +84,39 @@ class Document(QObject):
         self._before: dict[Rect, tuple[ClassMap, NDArray[np.uint8]]] = {}
         self._protection = Protection()
         self._kept_class: int | None = None  # of a pixel that this transaction was kept off
-        assert image.shape[:2] == (class_plane.height, class_plane.width)
+        assert self.pixels.rect == class_plane.rect
 
     @property
     def rect(self) -> Rect:
         """The whole image."""
-        return Rect.of_array(self.image)
+        return self.class_plane.rect
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of the image."""
+        return self.class_plane.shape
+
+    @property
+    def image(self) -> RgbImage:
+        """The whole image, (H, W, 3) uint8 RGB, not to be written to; see :attr:`pixels` for images of any size.
+
+        Raises:
+            ImageReadError: It is still being read, or does not fit into memory.
+        """
+        array = self.pixels.array
+        if array is None:
+            raise not_yet()
+        return array
 
     @property
     def is_editing(self) -> bool:
         """Whether a transaction is open."""
         return self._edit_label is not None
+
+    def is_blank(self, rect: Rect) -> bool:
+        """Whether nothing can lie over the photograph there: no pixel was ever labelled, and nothing is predicted."""
+        planes = self.class_plane, self.provenance_plane
+        return self.prediction is None and all(plane.is_unwritten(rect) for plane in planes)
 
     def set_prediction(self, prediction: Prediction | None, version: int | None = None) -> None:
         """Show another prediction (or none) under the user's pixels.
@@ -100,8 +124,8 @@ class Document(QObject):
         Raises:
             ValueError: Its size is not the image's.
         """
-        if prediction is not None and prediction.class_map.shape != self.image.shape[:2]:
-            raise ValueError(f"prediction {prediction.class_map.shape} does not fit image {self.image.shape[:2]}")
+        if prediction is not None and prediction.class_map.shape != self.shape:
+            raise ValueError(f"prediction {prediction.class_map.shape} does not fit image {self.shape}")
         self.prediction = prediction
         self.prediction_version = version if prediction is not None else None
         self.region_changed.emit(self.rect)
@@ -130,11 +154,16 @@ class Document(QObject):
 
     def committed_planes(self) -> tuple[ClassMap, ProvenanceMap]:
         """Copies of both planes as they are without the transaction that is open (it may still be aborted)."""
-        class_map, provenance = self.class_plane.to_array(), self.provenance_plane.to_array()
+        class_plane, provenance_plane = self.committed_snapshot()
+        return class_plane.to_array(), provenance_plane.to_array()
+
+    def committed_snapshot(self) -> tuple[PlaneStore, PlaneStore]:
+        """As :meth:`committed_planes`, for any thread and without copying: at any size it costs next to nothing."""
+        class_plane, provenance_plane = self.class_plane.snapshot(), self.provenance_plane.snapshot()
         for rect, (old_classes, old_provenance) in self._before.items():
-            class_map[rect.slices] = old_classes
-            provenance[rect.slices] = old_provenance
-        return class_map, provenance
+            class_plane.write(rect, old_classes)
+            provenance_plane.write(rect, old_provenance)
+        return class_plane, provenance_plane
 
     def protect(self, locked: frozenset[int], only_unlabelled: bool = False) -> None:
         """Keep all edits off the pixels of some classes, and strokes off all that have one."""

@@ -42,7 +42,7 @@ class Predictions(QObject):
         self._cache: OrderedDict[tuple[str, int], Prediction] = OrderedDict()
         self.state = "none"
         """``none`` (no image), ``no_version``, ``running``, ``ready`` or ``failed``."""
-        session.document_changed.connect(self.refresh)
+        session.document_changed.connect(self._on_document_changed)
         session.project_changed.connect(self._cache.clear)
         training.current_changed.connect(self.refresh)
 
@@ -63,11 +63,14 @@ class Predictions(QObject):
         if known is not None:
             self._show(known, version)
             return
-        path, image, engine = self._training.checkpoint_path(version), document.image, self._engine
+        if document.pixels.source is None:  # comes back when the image itself is there
+            self._set_state("running")
+            return
+        path, source, engine = self._training.checkpoint_path(version), document.pixels.source, self._engine
         key = document.item_key
 
         def predict() -> Iterator[Any]:
-            yield from engine.predict(path, image)
+            yield from engine.predict(path, source)
 
         def on_done(last: Any) -> None:
             self._handle = None
@@ -92,13 +95,19 @@ class Predictions(QObject):
             return False
         return document.accept_prediction(only_unlabelled)
 
+    def _on_document_changed(self) -> None:
+        document = self._session.document
+        if document is not None and not document.pixels.is_loaded:
+            document.pixels.loaded.connect(self.refresh)
+        self.refresh()
+
     def _show(self, prediction: Prediction, version: int) -> None:
         document, project = self._session.document, self._session.project
         assert document is not None
         assert project is not None
         state = project.state(document.item_key)
         if not state.prediction_shown:
-            blocks = labelled_blocks(document.class_plane.to_array())
+            blocks = labelled_blocks(document.class_plane)
             project.set_state(document.item_key, prediction_shown=True, unaided_blocks=blocks)
             self._session.autosave.project_changed()
         document.set_prediction(prediction, version)

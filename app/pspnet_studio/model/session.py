@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PySide6.QtCore import QObject, Signal
 
 from pspnet_core.classes import ClassDef, ClassSet
 from pspnet_core.errors import PspnetError
 from pspnet_core.project.project import Notice, Project, Rescan, Split, Status
-from pspnet_core.types import UNLABELLED
-from pspnet_studio.jobs.opening import Opened, open_item
+from pspnet_studio.jobs.opening import Loaded, Opened, open_item
 from pspnet_studio.jobs.runner import JobHandle, JobRunner, Lane, Priority
 from pspnet_studio.messages import tr
 from pspnet_studio.model.autosave import AutoSave
 from pspnet_studio.model.document import Document
 from pspnet_studio.model.history import HistoryStore
+from pspnet_studio.model.neighbours import Neighbours
+from pspnet_studio.model.pixels import ImagePixels
 from pspnet_studio.model.tool_state import ToolState
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,8 @@ _LOCKED = "locked_classes"  # a setting of the project
 class Session(QObject):
     """One project at a time, one image at a time.
 
-    A failed load keeps what is on screen.
+    A failed load keeps what is on screen. An image is shown, and can be painted on, as soon as a reduced picture of it
+    is there; :attr:`Document.pixels` tells when the image itself has come. Its neighbours are then read ahead.
 
     Signals:
         project_changed: Another project is open (or none).
@@ -65,6 +66,9 @@ class Session(QObject):
         self._wanted_key: str | None = None
         self._unreadable_key: str | None = None
         self._loading: JobHandle | None = None
+        self._replaced: Document | None = None
+        """What was open before an image of which only a reduced picture is there yet."""
+        self._neighbours = Neighbours(runner)
         self._histories = HistoryStore(runner)
         self._told_classes: ClassSet | None = None
 
@@ -198,13 +202,17 @@ class Session(QObject):
         """Open an image; what was edited is saved first."""
         project = self.project
         assert project is not None, "no project is open"
-        if self.document is not None and self.document.item_key == key:
-            if self._loading is not None:  # another image was on its way: this one is still here
-                self._loading.cancel()
-                self._end_loading(lambda: None)
-            self._wanted_key, self._unreadable_key = key, None
+        document = self.document
+        if document is None or document.item_key != key:
+            self._read(project, key)
             return
-        self._read(project, key)
+        if key != self._wanted_key and self._loading is not None:
+            self._loading.cancel()  # another image was on its way: this one is still here
+            self._end_loading(lambda: None)
+            if not document.pixels.is_loaded:  # but not all of it: the rest was given up for the other one
+                self._read(project, key)
+                return
+        self._wanted_key, self._unreadable_key = key, None
 
     # --- inside
 
@@ -216,25 +224,41 @@ class Session(QObject):
         self.autosave.flush()
         item = project.item(key)
         newer = self.autosave.unsaved_planes(project, key)
-        planes = (newer.class_map, newer.provenance) if newer is not None else None
+        planes = (newer.class_plane.snapshot(), newer.provenance_plane.snapshot()) if newer is not None else None
 
         def on_error(error: PspnetError) -> None:
-            self._wanted_key = self.document.item_key if self.document is not None else previous
+            self._wanted_key = previous
+            self._return_to_readable(project, key)
             self._unreadable_key = key  # the next step goes on from there, or it would end here again
             self.document_changed.emit()
             self.notice.emit(error)
 
+        self._neighbours.stop()
         if self._loading is not None:
             self._loading.cancel()
         self._loading = self.runner.submit(
             Lane.IO,
-            lambda: open_item(project, item, planes),
+            lambda: open_item(project, item, planes, self._neighbours.pictures),
             name=tr("opening {name}").format(name=item.image_path.name),
             priority=Priority.OPEN,
-            on_done=lambda opened: self._end_loading(lambda: self._on_item_opened(project, opened)),
+            on_event=lambda event: self._on_item_event(project, event),
+            on_done=lambda _: self._end_loading(lambda: self._neighbours.read(project, self._order, key)),
             on_error=lambda error: self._end_loading(lambda: on_error(error)),
         )
         self.loading_changed.emit(True)
+
+    def _return_to_readable(self, project: Project, failed_key: str) -> None:
+        """An image could not be read, perhaps after a reduced picture of it was shown."""
+        document = self.document
+        is_half = document is not None and document.item_key == failed_key and not document.pixels.is_loaded
+        if document is not None and is_half and document.revision == 0:
+            replaced, self._replaced = self._replaced, None
+            self._set_document(replaced)
+            document = replaced
+        if document is not None:
+            self._wanted_key = document.item_key
+            if document.item_key != failed_key and not document.pixels.is_loaded:
+                self._read(project, document.item_key)
 
     def _load(self, function: Callable[[], Any], on_done: Callable[[Any], None], name: str) -> None:
         if self._loading is not None:
@@ -297,36 +321,50 @@ class Session(QObject):
         trainable = (key for key in open_keys if project.item(key).split in (Split.NONE, Split.TRAIN))
         return next(trainable, next(iter(open_keys), self._order[0]))
 
-    def _on_item_opened(self, project: Project, opened: Opened) -> None:
-        if project is not self.project or opened.item.key != self._wanted_key:
+    def _on_item_event(self, project: Project, event: Opened | Loaded) -> None:
+        if project is not self.project or event.item.key != self._wanted_key:
             return
-        key = opened.item.key
-        document = Document(
-            key, opened.image, opened.class_plane, opened.provenance_plane, self._histories.of(key), self
-        )
+        if isinstance(event, Opened):
+            self._on_item_opened(project, event)
+        elif self.document is not None and not self.document.pixels.is_loaded:
+            self.document.pixels.set_source(event.source)
+            self._drop_replaced()
+
+    def _on_item_opened(self, project: Project, opened: Opened) -> None:
+        key, step = opened.item.key, opened.step
+        pixels = ImagePixels(step.width, step.height, step.preview, step.source, self.runner)
+        pixels.failed.connect(self.notice)
+        planes = opened.class_plane, opened.provenance_plane
+        document = Document(key, pixels, *planes, self._histories.of(key), self)
         self._set_document(document)
-        self._count_labelled(project, document)
+        if project.state(key).total_px == 0:  # an imported mask was never counted: the list shows its share from now on
+            project.set_state(key, labelled_px=opened.labelled_px, total_px=step.width * step.height)
+            self.state_changed.emit(key)
         if self._told_classes != project.classes:  # its mask brought new ones
             self._after_classes_changed()
         for notice in opened.notices:
             self.notice.emit(notice)
-
-    def _count_labelled(self, project: Project, document: Document) -> None:
-        """An imported mask was never counted: the list shows its share from now on."""
-        key = document.item_key
-        if project.state(key).total_px == 0:
-            class_map = document.class_plane.to_array()
-            labelled_px = int(np.count_nonzero(class_map != UNLABELLED))
-            project.set_state(key, labelled_px=labelled_px, total_px=class_map.size)
-            self.state_changed.emit(key)
 
     def _set_document(self, document: Document | None) -> None:
         self.document_leaving.emit()
         old, self.document = self.document, document
         self.autosave.watch(self.project, document)
         self.document_changed.emit()
-        if old is not None:
+        if old is None:
+            return
+        old.pixels.pause()
+        if document is not None and not document.pixels.is_loaded and old.pixels.is_loaded:
+            self._drop_replaced()
+            self._replaced = old  # what comes back if the image itself cannot be read
+        else:
             old.deleteLater()
+        if document is None or document.pixels.is_loaded:
+            self._drop_replaced()
+
+    def _drop_replaced(self) -> None:
+        if self._replaced is not None:
+            self._replaced.deleteLater()
+            self._replaced = None
 
     def _after_classes_changed(self) -> None:
         assert self.project is not None

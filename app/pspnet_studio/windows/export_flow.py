@@ -11,7 +11,6 @@ from PySide6.QtWidgets import QDialog, QProgressDialog, QWidget
 
 from pspnet_core.errors import PspnetError
 from pspnet_core.project.project import Notice, Project
-from pspnet_core.types import UNLABELLED
 from pspnet_studio.dialogs.export import ExportDialog
 from pspnet_studio.jobs.runner import JobHandle, Lane, Priority
 from pspnet_studio.messages import tr, tr_count
@@ -58,7 +57,7 @@ class ExportFlow(QObject):
         """How many images have a mask, without a look at the disk."""
         key = self._session.current_key
         unsaved = None if key is None else self._session.autosave.unsaved_planes(project, key)
-        is_new = unsaved is not None and bool((unsaved.class_map != UNLABELLED).any())
+        is_new = unsaved is not None and not unsaved.class_plane.is_blank
         return sum(
             bool(item.found_mask or project.state(item.key).labelled_px or (is_new and item.key == key))
             for item in project.items

@@ -215,6 +215,8 @@ def test_a_thin_stroke_is_still_seen_when_zoomed_out(view):
 def test_a_large_image_appears_piece_by_piece(qtbot):
     view = make_view(qtbot, size=(700, 500))
     document = make_document(4000, 3000)
+    everywhere = np.zeros((3000, 4000), np.uint8)
+    document.set_prediction(Prediction(everywhere, everywhere))
     pieces = []
     read = document.displayed
     document.displayed = lambda rect: pieces.append(rect) or read(rect)

@@ -163,7 +163,7 @@ class BrushTool(Tool):
     def _stroke(self, start: Point, end: Point) -> None:
         document = self._host.document
         assert document is not None
-        diameter, shape = self._diameter(), document.class_plane.shape
+        diameter, shape = self._diameter(), document.shape
         segment = square_segment if self._is_square else brush_segment
         rect, mask = segment(start, end, diameter, shape)
         pieces = [(rect, mask)]

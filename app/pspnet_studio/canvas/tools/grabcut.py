@@ -16,6 +16,9 @@ from pspnet_studio.canvas.tools.selecting import Finder, Way
 from pspnet_studio.canvas.tools.selection import Selection
 from pspnet_studio.messages import tr
 
+_MARGIN_PX = 64
+"""Around the box at least so many pixels are read; more than is looked at."""
+
 _STROKE_PX = 6.0
 """Width of a stroke, in logical pixels of the screen."""
 
@@ -54,10 +57,7 @@ class GrabCutTool(BoxSelectionTool):
 
     def hint(self) -> str:
         if self._is_refining and not self.is_busy:
-            return tr(
-                "Draw over what is missing, with the right button over what is too much. Enter gives it the class, "
-                "Esc drops it. Shift-drag adds another box."
-            )
+            return tr("Draw over what is missing; right button: what is too much. Enter applies, Shift adds a box.")
         return super().hint()
 
     def press(self, pointer: Pointer) -> None:
@@ -172,14 +172,18 @@ class GrabCutTool(BoxSelectionTool):
     def _finder(self, box: Rect) -> Finder:
         document = self._host.document
         assert document is not None, "a request ends with its image"
-        pixels, rect = document.image, document.rect
+        seen = box.union(self._wanted[0])
+        margin = max(seen.w, seen.h, _MARGIN_PX)
+        rect = Rect(seen.x - margin, seen.y - margin, seen.w + 2 * margin, seen.h + 2 * margin)
+        rect = rect.intersect(document.rect)
+        read = document.pixels.reader(rect)
         wanted, unwanted = self._wanted, self._unwanted
         max_pixels = int(self.option("detail")) * 1000
 
         def find() -> Area:
             from pspnet_core.imaging.grabcut import grabcut
 
-            return grabcut(pixels, rect, box, wanted, unwanted, max_pixels=max_pixels)
+            return grabcut(read(), rect, box, wanted, unwanted, max_pixels=max_pixels)
 
         return find
 

@@ -16,6 +16,7 @@ from pspnet_studio.canvas.tools.base import (
     around,
     no_class_hint,
     paint_areas,
+    paint_quickly,
     paint_two_tone,
     to_device,
 )
@@ -69,7 +70,7 @@ class LassoTool(Tool):
         if document is None or len(points) < 2:
             return
         outline = snapped_path(self._host, "lasso", document, points)
-        areas = polygon_tiles(outline, document.class_plane.shape, "nonzero")
+        areas = polygon_tiles(outline, document.shape, "nonzero")
         if not paint_areas(document, "lasso", areas, self._class_id) and len(points) == 2:
             self._host.show_hint(self.hint())
 
@@ -89,14 +90,12 @@ class LassoTool(Tool):
         points = self._seen()
         if len(points) < 2:
             return
-        ratio = self._host.pixel_ratio
-        path, closing = QPainterPath(), QPainterPath(points[-1])
-        path.addPolygon(QPolygonF(points))
+        closing = QPainterPath(points[-1])
         closing.lineTo(points[0])
         painter.setOpacity(0.5)
-        paint_two_tone(painter, closing, ratio)
+        paint_two_tone(painter, closing, self._host.pixel_ratio)
         painter.setOpacity(1.0)
-        paint_two_tone(painter, path, ratio)
+        paint_quickly(painter, QPolygonF(points), self._host.pixel_ratio)
 
     def _seen(self) -> list[QPointF]:
         """The path in device pixels, without points that lie close to the one before."""

@@ -163,7 +163,7 @@ class PolygonTool(Tool):
             return
         vertices, self._vertices = self._vertices, []
         self._changed()
-        paint_areas(document, "polygon", polygon_tiles(vertices, document.class_plane.shape, "even-odd"), class_id)
+        paint_areas(document, "polygon", polygon_tiles(vertices, document.shape, "even-odd"), class_id)
 
     def guide_rect(self) -> Rect:
         return around(self._outline(), (_HANDLE_PX + 4) * self._host.pixel_ratio)

@@ -6,15 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 from PySide6.QtCore import QPointF
 from PySide6.QtGui import QPainter, QPainterPath, QTransform
 
 from pspnet_core.errors import PspnetError
 from pspnet_core.imaging.areas import empty_area
+from pspnet_core.imaging.source import level_size, num_levels_of
 from pspnet_core.imaging.strokes import Point, polygon_mask
 from pspnet_core.types import Rect, RgbImage
-from pspnet_studio.canvas.tools.base import Pointer, ToolHost, paint_two_tone, to_device
+from pspnet_studio.canvas.tools.base import Pointer, Tool, ToolHost, paint_two_tone, to_device
 from pspnet_studio.canvas.tools.selecting import SelectionTool, Way
 from pspnet_studio.canvas.tools.selection import Selection
 from pspnet_studio.jobs.tool_work import Work
@@ -46,11 +46,10 @@ class _EdgeMap:
     step: int
 
     @staticmethod
-    def around(pixels: RgbImage, rect: Rect, step: int, anchor: Point) -> _EdgeMap:
-        """Work it out for the (rect.h, rect.w, 3) RGB pixels of ``rect``."""
+    def around(reduced: RgbImage, rect: Rect, step: int, anchor: Point) -> _EdgeMap:
+        """Work it out for the RGB pixels of ``rect``, each the mean of ``step`` x ``step``."""
         from pspnet_core.imaging.scissors import Scissors  # OpenCV comes with it: not when the window starts
 
-        reduced = _reduced(pixels, step)
         scissors = Scissors(reduced, Rect.of_array(reduced))
         scissors.set_anchor(((anchor[0] - rect.x) / step, (anchor[1] - rect.y) / step))
         return _EdgeMap(scissors, rect, step)
@@ -154,6 +153,10 @@ class ScissorsTool(SelectionTool):
             return
         self.changed()
 
+    def put_down(self, successor: Tool) -> None:
+        super().put_down(successor)
+        self._forget()
+
     def reset(self) -> None:
         super().reset()
         self._forget()
@@ -201,11 +204,13 @@ class ScissorsTool(SelectionTool):
         document = self._host.document
         assert document is not None, "an outline ends with its image"
         self._stop_mapping()
-        step = 1 << self._host.viewport.level
-        side = _SIDE_PX * step
-        left, top = int(anchor[0]) - side // 2, int(anchor[1]) - side // 2
-        rect = Rect(left, top, side, side).intersect(document.rect)
-        pixels = document.image[rect.slices]
+        level = min(self._host.viewport.level, num_levels_of(document.rect.w, document.rect.h) - 1)
+        step = 1 << level
+        left, top = (int(v) // step - _SIDE_PX // 2 for v in anchor)
+        whole = Rect(0, 0, *level_size(document.rect.w, document.rect.h, level))
+        part = Rect(left, top, _SIDE_PX, _SIDE_PX).intersect(whole)
+        rect = Rect(*(v << level for v in part)).intersect(document.rect)
+        read = document.pixels.reader(part, level)
         has_ended = False
 
         def on_done(edge_map: _EdgeMap) -> None:
@@ -219,7 +224,7 @@ class ScissorsTool(SelectionTool):
             self._forget()
             self.changed()
 
-        handle = self._host.compute(lambda: _EdgeMap.around(pixels, rect, step, anchor), on_done, on_error)
+        handle = self._host.compute(lambda: _EdgeMap.around(read(), rect, step, anchor), on_done, on_error)
         if not has_ended:
             self._mapping = handle
 
@@ -275,12 +280,3 @@ class ScissorsTool(SelectionTool):
 
     def _is_near_first(self, point: Point) -> bool:
         return self._screen_distance(point, self._anchors[0]) <= _CLOSE_PX
-
-
-def _reduced(pixels: RgbImage, step: int) -> RgbImage:
-    """The means of squares of ``step`` x ``step`` pixels, those at the right and lower border smaller."""
-    if step == 1:
-        return np.ascontiguousarray(pixels)
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).reduce(step))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from pspnet_core.imaging.outlines import snapped_outline
 from pspnet_core.imaging.strokes import Point
 from pspnet_core.types import Rect, RgbImage
@@ -26,7 +28,8 @@ def snapped_point(host: ToolHost, tool: str, point: Point) -> Point:
     side = 2 * math.ceil(reach + _MARGIN_PX)
     rect = Rect(math.floor(point[0]) - side // 2, math.floor(point[1]) - side // 2, side, side)
     rect = rect.intersect(document.rect)
-    return point if rect.is_empty else snap_point(document.image[rect.slices], rect, point, reach)
+    pixels = None if rect.is_empty else document.pixels.read(rect)
+    return point if pixels is None else snap_point(pixels, rect, point, reach)
 
 
 def snapped_path(host: ToolHost, tool: str, document: Document, points: Sequence[Point]) -> Sequence[Point]:
@@ -35,7 +38,8 @@ def snapped_path(host: ToolHost, tool: str, document: Document, points: Sequence
         return points
 
     def read(rect: Rect) -> RgbImage:
-        return document.image[rect.slices]
+        pixels = document.pixels.read(rect)
+        return np.zeros((rect.h, rect.w, 3), np.uint8) if pixels is None else pixels  # not there yet: no edges
 
     return snapped_outline(read, (document.rect.h, document.rect.w), points, _reach_px(host, tool))
 

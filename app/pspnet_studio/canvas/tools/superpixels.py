@@ -196,12 +196,12 @@ class SuperpixelTool(SelectionTool):
         column, row, size = window
         side = _CORE_PX + 2 * _MARGIN_PX
         rect = Rect(column * _CORE_PX - _MARGIN_PX, row * _CORE_PX - _MARGIN_PX, side, side).intersect(document.rect)
-        pixels = document.image[rect.slices]
+        read = document.pixels.reader(rect)
 
         def work() -> Superpixels:
             from pspnet_core.imaging.superpixels import superpixels
 
-            return superpixels(pixels, rect, size)
+            return superpixels(read(), rect, size)
 
         def on_done(cells: Superpixels) -> None:
             self._cutting = self._cutting_window = None

@@ -47,7 +47,7 @@ class ThresholdTool(BoxSelectionTool):
         document = self._host.document
         assert document is not None, "a request ends with its image"
         rect = within[0]
-        pixels = document.image[rect.slices]
+        read = document.pixels.reader(rect)
         channel: Any = self.option("channel")
         levels: list[tuple[int, int]] = []
         self._levels = levels
@@ -56,7 +56,7 @@ class ThresholdTool(BoxSelectionTool):
         def find() -> Area:
             from pspnet_core.imaging.select import channel_values, otsu_level, threshold
 
-            values = channel_values(pixels, channel)
+            values = channel_values(read(), channel)
             if side == "range":
                 return threshold(values, rect, low, high, within)
             level = otsu_level(values, within[1])

@@ -39,14 +39,14 @@ class WandTool(SelectionTool):
         assert document is not None, "a request ends with its image"
         rect = Rect(int(seed[0]) - _SIDE_PX // 2, int(seed[1]) - _SIDE_PX // 2, _SIDE_PX, _SIDE_PX)
         rect = rect.intersect(document.rect)
-        pixels = document.image[rect.slices]
+        read = document.pixels.reader(rect)
         tolerance, contiguous = float(self.option("tolerance")), bool(self.option("contiguous"))
         space: Literal["rgb", "lab"] = "lab" if self.option("space") == "lab" else "rgb"
 
         def find() -> Area:
             from pspnet_core.imaging.select import magic_wand  # OpenCV comes with it: not when the window starts
 
-            return magic_wand(pixels, rect, seed, tolerance, space=space, contiguous=contiguous)
+            return magic_wand(read(), rect, seed, tolerance, space=space, contiguous=contiguous)
 
         return find
 
