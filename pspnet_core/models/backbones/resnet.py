@@ -125,10 +125,15 @@ class ResNet(Backbone):
     Args:
         config: Its ``backbone``, ``output_stride``, ``stem``, ``shortcut``, ``dilation``,
             ``basic_dilation``, ``stride_at``, ``maxpool_ceil``, ``backbone_norm`` and ``bn_momentum``.
+
+    Attributes:
+        shortcut: As in ``config``; no tensor tells it.
+        stride_at: The same.
     """
 
     def __init__(self, config: PSPNetConfig) -> None:
         super().__init__()
+        self.shortcut, self.stride_at = config.shortcut, config.stride_at
         norm = partial(make_norm, config.backbone_norm, momentum=config.bn_momentum)
         block = BasicBlock if config.backbone in _BASIC else Bottleneck
         self.stem, channels = _make_stem(config, norm)
