@@ -23,12 +23,14 @@ from torch import Tensor
 from pspnet_core.atomic import write_bytes
 from pspnet_core.classes import ClassSet
 from pspnet_core.errors import CheckpointError, ClassSetError
+from pspnet_core.models.assembly import assemble, blank
 from pspnet_core.models.config import AuxHead, PSPNetConfig
-from pspnet_core.models.pspnet import PSPNet, make_model
+from pspnet_core.models.pspnet import PSPNet
 from pspnet_core.types import RgbImage
 
 FORMAT = 2
-_KEY = "pspnet_studio"
+KEY = "pspnet_studio"
+"""Of the entry of a file's metadata by which a checkpoint is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ class Preprocessing:
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary."""
-        return {"order": "RGB", "range": 255, "mean": list(self.mean), "std": list(self.std)}
+        mean, std = ([float(value) for value in values] for values in (self.mean, self.std))
+        return {"order": "RGB", "range": 255, "mean": mean, "std": std}
 
 
 @dataclass
@@ -78,8 +81,9 @@ class Checkpoint:
 
     @cached_property
     def id(self) -> str:
-        """16 hexadecimal digits of a SHA-256 over the weights: equal weights, equal id."""
-        digest = hashlib.sha256()
+        """16 hexadecimal digits of a SHA-256 over what predictions depend on: configuration, preprocessing, weights."""
+        settings = {"config": self.config.to_json(), "preprocessing": self.preprocessing.to_json()}
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().data)
@@ -87,7 +91,7 @@ class Checkpoint:
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write ``checkpoint`` to ``path`` atomically, as float32. Raises: StorageError."""
+    """Write ``checkpoint`` to ``path`` atomically, every tensor as it is. Raises: StorageError."""
     metadata = {
         "format": FORMAT,
         "id": checkpoint.id,
@@ -98,7 +102,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "origin": checkpoint.origin,
     }
     tensors = {k: v.detach().cpu().contiguous() for k, v in checkpoint.model.state_dict().items()}
-    write_bytes(Path(path), save(tensors, {_KEY: json.dumps(metadata)}))
+    write_bytes(Path(path), save(tensors, {KEY: json.dumps(metadata)}))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -110,15 +114,30 @@ def load_checkpoint(path: Path) -> Checkpoint:
     path = Path(path)
     try:
         with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(_KEY)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            text = (file.metadata() or {}).get(KEY)
+            if text is None:
+                raise _unreadable(path, "It is a safetensors file, but not a checkpoint of PSPNet Studio.")
+            # Copies: what the library gives lies in the file, which may change.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
     except (OSError, SafetensorError) as error:
         raise _unreadable(path, str(error)) from error
-    if text is None:
-        raise _unreadable(path, "It is a safetensors file, but not a checkpoint of PSPNet Studio.")
+    return build_checkpoint(text, tensors, path)
+
+
+def build_checkpoint(text: str, tensors: dict[str, Tensor], path: Path) -> Checkpoint:
+    """The checkpoint that a file holds.
+
+    Args:
+        text: Its entry :data:`KEY`.
+        tensors: Its tensors; they become the network.
+        path: To be named when it cannot be read.
+
+    Raises:
+        CheckpointError: It is damaged, or of a newer format.
+    """
     try:
         return _build(json.loads(text), tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError, ClassSetError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError, ClassSetError) as error:
         raise _unreadable(path, f"{type(error).__name__}: {error}") from error
 
 
@@ -130,9 +149,10 @@ def _build(data: dict[str, Any], tensors: dict[str, Tensor]) -> Checkpoint:
     steps = data["preprocessing"]
     if (steps["order"], steps["range"]) != ("RGB", 255):
         raise ValueError(f"preprocessing {steps} is not known")
-    model = make_model(PSPNetConfig.from_json(data["config"]))
-    model.load_state_dict(tensors, strict=True)
-    model.eval().requires_grad_(False)
+    config = PSPNetConfig.from_json(data["config"])
+    if len(config.bins) + len(config.aux) > len(tensors):  # each has tensors of its own
+        raise ValueError(f"{len(config.bins)} bins and {len(config.aux)} auxiliary heads, but {len(tensors)} tensors")
+    model = assemble(blank(config), tensors)
     preprocessing = Preprocessing(_triple(steps["mean"]), _triple(steps["std"]))
     classes = ClassSet.from_json(data["classes"])
     return Checkpoint(model, classes, preprocessing, dict(data["metrics"]), dict(data["origin"]))

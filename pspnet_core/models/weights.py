@@ -10,11 +10,12 @@ from pspnet_core import pretrained
 from pspnet_core.errors import CheckpointError
 from pspnet_core.models.backbones import Backbone
 from pspnet_core.models.backbones.efficientnet_lite import EfficientNetLite, load_published
+from pspnet_core.models.backbones.resnet import ResNet
 from pspnet_core.models.checkpoint import Preprocessing
-from pspnet_core.models.config import LITES
+from pspnet_core.models.config import LITES, PSPNetConfig
 from pspnet_core.models.importers.building import translate
-from pspnet_core.models.importers.key_map import IMAGENET
-from pspnet_core.models.importers.reading import Contents, read_weights
+from pspnet_core.models.importers.key_map import IMAGENET, Layout, Publisher
+from pspnet_core.models.importers.reading import Contents, read_weights, refuse_sharing
 from pspnet_core.models.importers.recognise import recognise
 from pspnet_core.pretrained import (
     PRETRAINED,
@@ -67,7 +68,8 @@ def load_imagenet(backbone: Backbone, name: str, file: Path | None = None) -> No
             mmsegmentation and others whose names are known, a whole network too. None = the published ones.
 
     Raises:
-        CheckpointError: The weights are missing, damaged, of another backbone, or made for other input.
+        CheckpointError: The weights are missing, damaged, of another backbone, of other shortcuts or strides, or made
+            for other input.
     """
     contents = _read(name, file)
     if isinstance(backbone, EfficientNetLite):
@@ -80,11 +82,26 @@ def load_imagenet(backbone: Backbone, name: str, file: Path | None = None) -> No
             f"Expected {imagenet_preprocessing(name)}, found {who.preprocessing}.",
             "Import the whole network instead, or choose weights of torchvision.",
         )
+    if isinstance(backbone, ResNet):
+        _check_kind(backbone, who, layout, contents.name)
     found = translate(contents.tensors, who, layout, contents.name).tensors
     prefix = "backbone."
     tensors = {key.removeprefix(prefix): value for key, value in found.items() if key.startswith(prefix)}
     _check(backbone, tensors, name, contents.name)
     backbone.load_state_dict(tensors, strict=False)  # what may be missing are counters, see `_check`
+
+
+def _check_kind(backbone: ResNet, who: Publisher, layout: Layout, source: str) -> None:
+    """Nothing that no tensor tells is otherwise in the network that the weights are of. Raises: CheckpointError."""
+    usual = PSPNetConfig.preset(who.preset, 1)
+    settings = {"shortcut": usual.shortcut, "stride_at": usual.stride_at, **who.settings, **layout.settings}
+    for name, ours in (("shortcut", backbone.shortcut), ("stride_at", backbone.stride_at)):
+        if settings[name] != ours:
+            raise CheckpointError(
+                f"{source} does not fit: it is of a ResNet with {name} {settings[name]}.",
+                f"The network to be filled has {name} {ours}. All tensors would find a place, and compute nonsense.",
+                f"Choose weights of a ResNet with {name} {ours}.",
+            )
 
 
 def _check(backbone: Backbone, tensors: dict[str, Tensor], name: str, source: str) -> None:
@@ -101,16 +118,18 @@ def _check(backbone: Backbone, tensors: dict[str, Tensor], name: str, source: st
         f"{source} does not hold the weights of this {PRETRAINED[name].title}.",
         f"{len(missing)} tensors are missing, {len(surplus)} have no place, {len(wrong)} have another shape; "
         f"for example {some} (our name){shapes}.",
-        "ImageNet weights are for the stem conv7 with shortcut conv. Choose the file of the same backbone.",
+        "Choose the file of the same backbone with the same first layers: torchvision's are for the stem conv7, timm's "
+        "resnet50s for deep64, its resnet50c for deep32.",
     )
 
 
 def _read(backbone: str, file: Path | None) -> Contents:
+    published = pretrained.published_weights(backbone)
     path = file or find_weights(backbone)
     if path is None:
         raise missing_weights(backbone)
     contents = read_weights(path)
-    published = pretrained.PRETRAINED[backbone]
+    refuse_sharing(contents)
     if file is None and contents.sha256[0] != published.sha256:
         raise CheckpointError(
             f"The ImageNet weights of {published.title} on this computer are damaged.",

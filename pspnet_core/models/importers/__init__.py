@@ -10,7 +10,7 @@ refused.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,12 @@ from torch import Tensor
 
 from pspnet_core.classes import ClassSet
 from pspnet_core.errors import CheckpointError
-from pspnet_core.models.checkpoint import Checkpoint, load_checkpoint
+from pspnet_core.models.checkpoint import KEY, Checkpoint, build_checkpoint
 from pspnet_core.models.importers.building import Translated, fill, find_backbone, read_config, translate
 from pspnet_core.models.importers.channels import choose_classes
 from pspnet_core.models.importers.key_map import Facts, Layout, Publisher
 from pspnet_core.models.importers.publishing import to_published
-from pspnet_core.models.importers.reading import Contents, from_mapping, join, read_weights
+from pspnet_core.models.importers.reading import Contents, finish, from_mapping, join, reading_weights, refuse_sharing
 from pspnet_core.models.importers.recognise import (
     CROPS,
     NAMES,
@@ -33,9 +33,7 @@ from pspnet_core.models.importers.recognise import (
     recognise,
 )
 
-__all__ = ["NAMES", "WeightsImportWarning", "import_weights", "to_published"]
-
-_STUDIO_KEY = "pspnet_studio"
+__all__ = ["NAMES", "WeightsImportWarning", "import_weights", "importing", "to_published"]
 
 
 class WeightsImportWarning(UserWarning):
@@ -67,33 +65,52 @@ def import_weights(
     Raises:
         CheckpointError: The file is missing, damaged or unsafe; it is not known whose it is; it is another network; a
             tensor is missing, surplus or of the wrong shape; the number of classes differs.
+
+    Warns:
+        WeightsImportWarning: For each choice that had to be guessed. Filters of warnings belong to all threads: workers
+            use :func:`importing`.
     """
-    name = find_publisher(publisher) if publisher else None
-    contents = _read(source)
-    if _STUDIO_KEY in contents.meta:
-        return _import_ours(Path(_one(source)), contents, name, classes, align_corners)
-    if name == STUDIO:
-        raise CheckpointError(
-            f"{_call(contents)} was not written by PSPNet Studio.",
-            f"A checkpoint of ours is a .safetensors file with the entry {_STUDIO_KEY!r}.",
-            "Choose another publisher, or none.",
-        )
-    if align_corners is None and name is not None and name in CROPS:
-        align_corners = CROPS[name]
-    who, layout = recognise(contents.tensors.keys(), name, _call(contents))
-    checkpoint = _import(contents, who, layout, classes, align_corners)
+    checkpoint = finish(importing(source, publisher, classes=classes, align_corners=align_corners))
     for text in checkpoint.origin["import"]["warnings"]:
         warnings.warn(text, WeightsImportWarning, stacklevel=2)
     return checkpoint
 
 
-def _read(source: Path | str | Sequence[Path | str] | Mapping[str, Tensor]) -> Contents:
+def importing(
+    source: Path | str | Sequence[Path | str] | Mapping[str, Tensor],
+    publisher: str | None = None,
+    *,
+    classes: ClassSet | None = None,
+    align_corners: bool | None = None,
+) -> Generator[None, None, Checkpoint]:
+    """As :func:`import_weights` in steps, none of which takes long; what was guessed stands only in the origin."""
+    name = find_publisher(publisher) if publisher else None
+    contents = yield from _read(source)
+    refuse_sharing(contents)
+    yield
+    if KEY in contents.meta:
+        return _import_ours(Path(_one(source)), contents, name, classes, align_corners)
+    if name == STUDIO:
+        raise CheckpointError(
+            f"{_call(contents)} was not written by PSPNet Studio.",
+            f"A checkpoint of ours is a .safetensors file with the entry {KEY!r}.",
+            "Choose another publisher, or none.",
+        )
+    if align_corners is None and name is not None and name in CROPS:
+        align_corners = CROPS[name]
+    who, layout = recognise(contents.tensors.keys(), name, _call(contents))
+    return (yield from _import(contents, who, layout, classes, align_corners))
+
+
+def _read(source: Path | str | Sequence[Path | str] | Mapping[str, Tensor]) -> Generator[None, None, Contents]:
     if isinstance(source, Mapping):
         return from_mapping(source)
     if isinstance(source, str | Path):
-        return read_weights(Path(source))
-    parts = [read_weights(Path(path)) for path in source]
-    if any(_STUDIO_KEY in part.meta for part in parts[1:]):
+        return (yield from reading_weights(Path(source)))
+    parts = []
+    for path in source:
+        parts.append((yield from reading_weights(Path(path))))
+    if any(KEY in part.meta for part in parts[1:]):
         raise CheckpointError(
             "A checkpoint of PSPNet Studio is one file.",
             f"{len(parts)} files were given.",
@@ -112,9 +129,10 @@ def _call(contents: Contents) -> str:
 
 def _import(
     contents: Contents, who: Publisher, layout: Layout, classes: ClassSet | None, align_corners: bool | None
-) -> Checkpoint:
+) -> Generator[None, None, Checkpoint]:
     source = _call(contents)
     found = translate(contents.tensors, who, layout, source)
+    yield
     classifier = found.tensors.get("classifier.1.bias")
     num_classes = None if layout.is_backbone or classifier is None else int(classifier.numel())
     if num_classes is not None and not 1 <= num_classes <= 255:
@@ -162,14 +180,16 @@ def _import_ours(
             "It is a checkpoint of PSPNet Studio.",
             f"Choose {STUDIO}, or no publisher at all.",
         )
-    checkpoint = load_checkpoint(path)
+    checkpoint = build_checkpoint(contents.meta[KEY], contents.tensors, path)
     if align_corners not in (None, checkpoint.config.align_corners):
         raise CheckpointError(
             f"{path.name} says align_corners={checkpoint.config.align_corners}; it cannot be changed.",
             "A checkpoint of PSPNet Studio holds all of its settings.",
             "Leave the option out.",
         )
-    checkpoint.model.eval().requires_grad_(False)
     chosen = choose_classes(checkpoint.config.num_classes, classes, {}, []) if classes else checkpoint.classes
-    origin = checkpoint.origin | {"import": _report(contents, STUDIO, [], None, [])}
+    before = checkpoint.origin.get("import")  # what was new then is still untrained
+    new = before.get("new", []) if isinstance(before, Mapping) else []
+    report = _report(contents, STUDIO, [], None, new) | ({"before": before} if before else {})
+    origin = checkpoint.origin | {"import": report}
     return Checkpoint(checkpoint.model, chosen, checkpoint.preprocessing, checkpoint.metrics, origin)

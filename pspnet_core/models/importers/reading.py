@@ -8,10 +8,10 @@ import mmap
 import pickle
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,18 +27,21 @@ from pspnet_core.models.importers.pickles import (
     RefusedPickleError,
     plain_dict,
     read_pickle,
+    show,
 )
 
 _WRAPPERS = ("state_dict", "model_state", "model_state_dict", "model")
 _PREFIXES = re.compile(r"^(?:encoder:|decoder:)?(?:(?:module|_orig_mod)\.)*")
 _LEGACY_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _MAX_HEADER_BYTES = 100_000_000
-_CHUNK = 2**20
+_CHUNK = 2**24
 _REMEDY = "Get the file again from its publisher, and compare its size or checksum with what the publisher says."
 _UNSAFE_REMEDY = (
     "Do not open it in other programs either, unless you trust who made it. Weights alone, saved with "
     "torch.save(model.state_dict(), ...), can be read."
 )
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,15 @@ def read_weights(path: Path) -> Contents:
     Raises:
         CheckpointError: It is missing, damaged, unknown, would run code, or lies about its size.
     """
+    return finish(reading_weights(path))
+
+
+def reading_weights(path: Path) -> Generator[None, None, Contents]:
+    """As :func:`read_weights` in steps: it yields between pieces while it hashes, then before and after reading."""
     try:
         with path.open("rb") as file:
-            digest = _sha256(file)
-            return _read_open(path, file, digest)
+            digest = yield from _sha256(file)
+            return (yield from _read_open(path, file, digest))
     except OSError as error:
         raise _damaged(path, str(error)) from error
     except DamagedPickleError as error:
@@ -79,6 +87,16 @@ def read_weights(path: Path) -> Contents:
         raise CheckpointError(
             f"{path.name} was not opened: it is not a plain file of weights.", f"{path}: {error}", _UNSAFE_REMEDY
         ) from error
+
+
+def finish(steps: Generator[object, None, _T]) -> _T:
+    """What a generator returns in the end."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            result: _T = stop.value
+            return result
 
 
 def from_mapping(tensors: Mapping[str, Tensor]) -> Contents:
@@ -101,6 +119,29 @@ def join(parts: list[Contents]) -> Contents:
         tensors |= part.tensors
         meta |= part.meta
     return Contents(tensors, meta, " + ".join(p.name for p in parts), tuple(s for p in parts for s in p.sha256))
+
+
+def refuse_sharing(contents: Contents) -> None:
+    """Make sure that tensors of their own hold no more than the file did.
+
+    Tensors of a file of torch may refer to the same numbers, as often as the file is long, and each becomes a tensor of
+    its own. No network that can be imported shares weights.
+
+    Raises:
+        CheckpointError: Tensors that share a block of numbers have more of them, all together, than the block.
+    """
+    used: dict[int, int] = {}
+    for name, tensor in contents.tensors.items():
+        if tensor.layout is not torch.strided:
+            continue
+        block = tensor.untyped_storage()
+        used[block.data_ptr()] = used.get(block.data_ptr(), 0) + tensor.numel() * tensor.element_size()
+        if used[block.data_ptr()] > block.nbytes():
+            raise CheckpointError(
+                f"{contents.name or 'The state dict'} has tensors that share their numbers: {name} and others.",
+                f"Together they would need more than the {block.nbytes()} bytes that they refer to.",
+                "No network that can be imported has such weights. Choose another file.",
+            )
 
 
 def unwrap(data: Any, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -126,7 +167,7 @@ def unwrap(data: Any, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     for key, value in data.items():
         if not isinstance(value, Tensor) or not isinstance(key, str):
             raise CheckpointError(
-                f"{name} holds something else among its weights: {key!r} is a {type(value).__name__}.",
+                f"{name} holds something else among its weights: {show(key)} is a {type(value).__name__}.",
                 "Expected tensors only.",
                 "Choose a file that was saved from a network's state_dict().",
             )
@@ -139,14 +180,17 @@ def unwrap(data: Any, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, meta
 
 
-def _read_open(path: Path, file: IO[bytes], digest: str) -> Contents:
+def _read_open(path: Path, file: IO[bytes], digest: str) -> Generator[None, None, Contents]:
     file.seek(0)
     start = file.read(64)
     if start.startswith(ZIP_MAGIC):
-        data = _load_torch(path, file, check_zip(file))
+        names = check_zip(file)
+        yield
+        data = _load_torch(path, file, names)
     elif start.startswith(_LEGACY_START):
         with _mapped(file) as whole:
             names = check_legacy(whole)
+        yield
         data = _load_torch(path, file, names)
     elif start.startswith(b"\x80"):
         with _mapped(file) as whole:
@@ -155,6 +199,7 @@ def _read_open(path: Path, file: IO[bytes], digest: str) -> Contents:
         return _read_safetensors(path, file, digest)
     else:
         raise _damaged(path, _guess(start))
+    yield
     tensors, meta = unwrap(data, path.name)
     return Contents(tensors, meta, path.name, (digest,))
 
@@ -187,13 +232,16 @@ def _paddle_tensors(data: Any) -> Any:
     if not isinstance(data, dict):
         return data
     result: dict[Any, Any] = {}
+    made: dict[int, Tensor] = {}  # one tensor for an array of several names
     for key, value in data.items():
         if key == "StructuredToParameterName@@":  # names of parameters inside of Paddle
             continue
         array = value[1] if isinstance(value, tuple) and len(value) == 2 else value
         if isinstance(array, PickledArray) and array.value is not None:
-            native = array.value.astype(array.value.dtype.newbyteorder("="), order="C", copy=True)
-            result[key] = torch.from_numpy(native)
+            if id(array) not in made:
+                native = array.value.astype(array.value.dtype.newbyteorder("="), order="C", copy=True)
+                made[id(array)] = torch.from_numpy(native)
+            result[key] = made[id(array)]
         else:
             result[key] = value
     return result
@@ -216,7 +264,8 @@ def _read_safetensors(path: Path, file: IO[bytes], digest: str) -> Contents:
     try:
         with safe_open(path, framework="pt") as opened:
             meta = dict(opened.metadata() or {})
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a dict
+            # Copies: what the library gives lies in the file, which may change.
+            tensors = {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118 - not a dict
     except SafetensorError as error:
         raise _damaged(path, str(error)) from error
     found, _ = unwrap(tensors, path.name)
@@ -229,10 +278,11 @@ def _mapped(file: IO[bytes]) -> Iterator[mmap.mmap]:
         yield whole
 
 
-def _sha256(file: IO[bytes]) -> str:
+def _sha256(file: IO[bytes]) -> Generator[None, None, str]:
     digest = hashlib.sha256()
     while chunk := file.read(_CHUNK):
         digest.update(chunk)
+        yield
     return digest.hexdigest()
 
 
@@ -254,7 +304,7 @@ def _guess(start: bytes) -> str:
 
 def _describe(data: Any) -> str:
     if isinstance(data, Mapping):
-        return f"a dictionary with {', '.join(map(repr, list(data)[:5])) or 'nothing in it'}"
+        return f"a dictionary with {', '.join(map(show, list(data)[:5])) or 'nothing in it'}"
     return f"a {type(data).__name__}"
 
 

@@ -17,9 +17,9 @@ from pspnet_core.classes import ClassSet
 from pspnet_core.errors import CheckpointError
 from pspnet_core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from pspnet_core.models.config import PSPNetConfig
-from pspnet_core.models.importers import WeightsImportWarning, import_weights, to_published
-from pspnet_core.models.importers.key_map import Facts
-from pspnet_core.models.importers.mmseg import PUBLISHER
+from pspnet_core.models.importers import WeightsImportWarning, import_weights, importing, to_published
+from pspnet_core.models.importers.channels import choose_classes
+from pspnet_core.models.importers.reading import finish
 from pspnet_core.models.importers.recognise import PUBLISHERS
 from pspnet_core.models.pspnet import make_model
 from tests.helpers import golden, publishers
@@ -216,29 +216,6 @@ def test_two_files_of_csail(tmp_path) -> None:
         import_weights(paths[1])
 
 
-@pytest.mark.parametrize(
-    ("meta", "name", "expected", "is_guess"),
-    [
-        ({"config": "decode_head=dict(type='PSPHead', align_corners=True)"}, "m.pth", True, False),
-        ({"cfg": "align_corners = False"}, "pspnet_r18-d8_769x769.pth", False, False),
-        ({}, "pspnet_r18-d8_769x769_80k_cityscapes.pth", True, True),
-        ({}, "pspnet_r18-d8_512x1024_80k_cityscapes.pth", False, True),
-        ({}, "m.pth", False, True),
-    ],
-)
-def test_align_corners_of_mmsegmentation(meta, name, expected, is_guess) -> None:
-    facts = Facts(name, meta, "resnet50", 19, None)
-    assert PUBLISHER.decide(facts)["align_corners"] is expected
-    assert any(f"align_corners={expected} was guessed" in text for text in facts.guesses) is is_guess
-
-
-def test_strides_of_mmsegmentation() -> None:
-    facts = Facts("m.pth", {"config": "dilations=(1, 1, 1, 2), strides=(1, 2, 2, 1)"}, "resnet50", 19, True)
-    assert PUBLISHER.decide(facts) == {"output_stride": 16}
-    with pytest.raises(CheckpointError, match=r"strides \(1, 2, 2, 2\) together with dilation"):
-        PUBLISHER.decide(Facts("pspnet_r50-d32_512x1024.pth", {}, "resnet50", 19, True))
-
-
 def test_guesses_are_warnings_and_stand_in_the_origin(tmp_path, mmseg) -> None:
     path = tmp_path / "pspnet_r18-d8_769x769.pth"
     torch.save({"meta": {}, "state_dict": mmseg}, path)
@@ -248,7 +225,16 @@ def test_guesses_are_warnings_and_stand_in_the_origin(tmp_path, mmseg) -> None:
     assert checkpoint.config.align_corners
     texts = [str(w.message) for w in caught if issubclass(w.category, WeightsImportWarning)]
     assert texts == checkpoint.origin["import"]["warnings"]
-    assert [text.split(" ")[0] for text in texts] == ["align_corners=True", "The"]
+    assert [text.split(" ")[0] for text in texts] == ["dilation=contract", "align_corners=True", "The"]
+
+
+def test_threads_convert_without_touching_the_warnings_of_others(mmseg) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", WeightsImportWarning)
+        checkpoint = finish(importing(mmseg))
+        with pytest.raises(WeightsImportWarning, match="was guessed"):
+            import_weights(mmseg)
+    assert len(checkpoint.origin["import"]["warnings"]) == 3
 
 
 def test_what_the_caller_says_is_no_guess(mmseg) -> None:
@@ -305,6 +291,26 @@ def test_half_precision_and_prefixes_of_wrappers(tmp_path, mmseg) -> None:
     assert all(tensor.dtype == torch.float32 for tensor in checkpoint.model.parameters())
 
 
+@pytest.mark.parametrize(
+    "palette",
+    [
+        [1, 2, 3, 4, 5, 6, 7],
+        [["a", "b", "c"]] * 7,
+        ["abc"] * 7,
+        [[0, 0, 256]] * 7,
+        [[0, 0, 0]] * 6,
+        5,
+        "abcdefg",
+        [None] * 7,
+    ],
+)
+def test_a_palette_that_is_none_does_not_cost_the_names(palette) -> None:
+    names = [f"thing {number}" for number in range(7)]
+    classes = choose_classes(7, None, {"CLASSES": names, "PALETTE": palette}, [])
+    assert classes.names == tuple(names)
+    assert len({entry.color for entry in classes}) == 7
+
+
 def test_files_without_auxiliary_head_and_counters(mmseg) -> None:
     kept = {k: v for k, v in mmseg.items() if not k.startswith("auxiliary_head") and "num_batches" not in k}
     checkpoint = quietly(kept)
@@ -332,11 +338,23 @@ def test_a_network_of_ours_has_no_name_elsewhere() -> None:
     checkpoint = Checkpoint(PSPNet(PSPNetConfig.preset("mmseg-512", 2, "resnet18")), classes)
     assert len(to_published(checkpoint, "mmseg")) == len(checkpoint.model.state_dict())
     with pytest.raises(
-        CheckpointError, match=r"(?s)semantic-segmentation-pytorch has no network such as this.*resnet18"
+        CheckpointError, match=r"(?s)semantic-segmentation-pytorch has no network such as this.*basic_dilation=both"
     ):
         to_published(checkpoint, "csail")
     with pytest.raises(CheckpointError, match=r"no name for backbone\.stem\.3"):
         to_published(checkpoint, "torchvision")
+
+
+def test_what_basic_blocks_dilate_decides_whose_network_it_is() -> None:
+    """Same names and shapes, another function."""
+    config = PSPNetConfig.preset("csail", 2, "resnet18")
+    classes = ClassSet().add("a").add("b")
+    assert config.basic_dilation == "both"
+    network = make_model(config)
+    assert "encoder:layer4.1.conv2.weight" in to_published(Checkpoint(network, classes), "csail")
+    network.config = replace(config, basic_dilation="first")
+    with pytest.raises(CheckpointError, match="it has basic_dilation=both, this network first"):
+        to_published(Checkpoint(network, classes), "csail")
 
 
 @pytest.mark.parametrize("publisher", PUBLISHERS, ids=lambda p: p.name)

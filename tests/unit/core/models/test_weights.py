@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,23 @@ def test_every_backbone_has_weights() -> None:
     assert set(PRETRAINED) == set(BACKBONES)
     with pytest.raises(ValueError, match="resnet50"):
         find_weights("vgg16")
+
+
+def test_an_unknown_name_is_refused_with_a_file_too(tmp_path) -> None:
+    published("resnet18", tmp_path / "net.pth")
+    for call in (partial(imagenet_state, "vgg16"), partial(load_imagenet, backbone_of("resnet18"), "vgg16")):
+        for file in (None, tmp_path / "net.pth"):
+            with pytest.raises(ValueError, match="unknown backbone 'vgg16'"):
+                call(file)
+
+
+def test_a_package_that_is_not_installed_is_no_place(empty_home, monkeypatch) -> None:
+    monkeypatch.setattr(pretrained.importlib.util, "find_spec", lambda _: None)
+    assert find_weights("mobilenet_v2") is None
+    path = cached_weights("mobilenet_v2")
+    path.parent.mkdir()
+    path.write_bytes(bytes(remote_weights("mobilenet_v2").num_bytes))
+    assert find_weights("mobilenet_v2") == path
 
 
 @pytest.mark.parametrize("name", [n for n in BACKBONES if n not in LITES])
@@ -137,7 +155,26 @@ def test_a_file_of_another_backbone_is_refused(tmp_path) -> None:
     assert "have no place" in caught.value.detail
     with pytest.raises(CheckpointError, match="ResNet-34") as caught:
         load_imagenet(backbone_of("resnet34", stem="deep64"), "resnet34", tmp_path / "net.pth")
-    assert "conv7" in caught.value.remedy
+    assert all(stem in caught.value.remedy for stem in ("conv7", "deep64", "deep32"))
+
+
+def test_weights_of_other_shortcuts_are_refused_though_all_tensors_fit(tmp_path) -> None:
+    """timm's resnet18d averages in its shortcuts, torchvision's resnet18 does not; no tensor tells."""
+    timm = pytest.importorskip("timm")
+    torch.save(timm.create_model("resnet18d", pretrained=False).state_dict(), tmp_path / "vd.pth")
+    with pytest.raises(CheckpointError, match="shortcut avg") as caught:
+        load_imagenet(backbone_of("resnet18", stem="deep32", shortcut="conv"), "resnet18", tmp_path / "vd.pth")
+    assert "shortcut conv" in caught.value.detail
+    load_imagenet(backbone_of("resnet18", stem="deep32", shortcut="avg"), "resnet18", tmp_path / "vd.pth")
+    published("resnet18", tmp_path / "net.pth")
+    with pytest.raises(CheckpointError, match="shortcut conv"):
+        load_imagenet(backbone_of("resnet18", shortcut="avg"), "resnet18", tmp_path / "net.pth")
+
+
+def test_weights_with_strides_elsewhere_are_refused(tmp_path) -> None:
+    published("resnet50", tmp_path / "net.pth")
+    with pytest.raises(CheckpointError, match="stride_at 3x3"):
+        load_imagenet(backbone_of("resnet50", stride_at="1x1"), "resnet50", tmp_path / "net.pth")
 
 
 def test_an_incomplete_file_is_refused(tmp_path) -> None:
