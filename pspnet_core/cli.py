@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pspnet_core import __version__
-from pspnet_core.cli_output import Output, report_error
+from pspnet_core.cli_output import Output, UsageError, report_error
 from pspnet_core.errors import PspnetError
 
-DONE, FAILED = 0, 1
+DONE, FAILED, MISUSED = 0, 1, 2
 
 _DEBUG_VARIABLE = "PSPNET_STUDIO_DEBUG"
 
@@ -36,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     try:
         return int(options.run(options))
+    except UsageError as error:
+        report_error(error)
+        return MISUSED
     except PspnetError as error:
         report_error(error)
     except KeyboardInterrupt:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pspnet_core.atomic import check_place
 from pspnet_core.cli_output import Output
-from pspnet_core.errors import CheckpointError, ClassSetError
+from pspnet_core.errors import ClassSetError
 
 if TYPE_CHECKING:
     from pspnet_core.classes import ClassSet
@@ -53,30 +53,17 @@ def add_import_weights(commands: argparse._SubParsersAction[argparse.ArgumentPar
 
 def import_weights(options: argparse.Namespace) -> int:
     """Import a file and write the checkpoint; the exit code."""
-    _check_target(options.out, options.files)
+    check_place(options.out, options.files)
     classes = None if options.classes is None else _read_classes(options.classes)
-    from pspnet_core.models import importers
     from pspnet_core.models.checkpoint import save_checkpoint
+    from pspnet_core.models.importers import importing
+    from pspnet_core.models.importers.reading import finish
 
     align_corners = None if options.align_corners is None else options.align_corners == "true"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", importers.WeightsImportWarning)  # they are in the checkpoint's origin
-        checkpoint = importers.import_weights(
-            options.files, options.publisher, classes=classes, align_corners=align_corners
-        )
+    checkpoint = finish(importing(options.files, options.publisher, classes=classes, align_corners=align_corners))
     save_checkpoint(checkpoint, options.out)
     _report(checkpoint, options.out, Output(options.json))
     return 0
-
-
-def _check_target(out: Path, files: list[Path]) -> None:
-    """Raises: CheckpointError when the file to write is one of those to read."""
-    if out.exists() and any(file.exists() and out.samefile(file) for file in files):
-        raise CheckpointError(
-            f"{out} is the file to import and would be overwritten.",
-            "Nothing was written.",
-            "Choose another file for --out.",
-        )
 
 
 def _report(checkpoint: Checkpoint, out: Path, output: Output) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pspnet_core.cli_evaluate import evaluate
 from pspnet_core.cli_predict import predict
-from pspnet_core.cli_train import DEFAULT_SECONDS, train
+from pspnet_core.cli_train import DEFAULT_PRESET, DEFAULT_SECONDS, train
 from pspnet_core.pretrained import DEFAULT_BACKBONE, PRETRAINED
 
 # Written out, because the module that knows them imports torch.
@@ -58,8 +58,8 @@ def _add_train(commands: _Commands[argparse.ArgumentParser]) -> None:
         "--preset",
         metavar="P",
         choices=PRESET_NAMES,
-        default="studio-fast",
-        help=f"shape of a new network: {', '.join(PRESET_NAMES)} (default: studio-fast)",
+        help=f"shape of a new network: {', '.join(PRESET_NAMES)} (default: {DEFAULT_PRESET}); not with a file as "
+        "--init, which says its own",
     )
     weights = parser.add_mutually_exclusive_group()
     weights.add_argument(

@@ -10,6 +10,10 @@ from typing import Any
 from pspnet_core.errors import PspnetError
 
 
+class UsageError(PspnetError):
+    """Options that do not go together: the command was called wrongly, and nothing failed."""
+
+
 class Output:
     """Where a command reports to.
 

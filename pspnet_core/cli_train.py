@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pspnet_core.atomic import check_place
 from pspnet_core.cli_output import Output
 from pspnet_core.cli_weights import check_options, check_stem, initial_checkpoint, provide_weights
-from pspnet_core.errors import DataError, StorageError
+from pspnet_core.errors import DataError
 from pspnet_core.pretrained import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pspnet_core.training.data import LabelledImage
 
 DEFAULT_SECONDS = 300.0
+DEFAULT_PRESET = "studio-fast"
 _HOLD_OUT_FROM = 6  # images of train, when there is no val
 
 
@@ -33,12 +34,13 @@ def train(options: argparse.Namespace) -> int:
     from pspnet_core.training.loop import fit
 
     output = Output(options.json)
-    _check_writable(options.out)
+    check_options(options.init, options.weights, options.preset)
+    check_place(options.out, [options.weights] if options.weights else [])
     config = _train_config(options, output)
     if config.seconds is not None:  # what the preparation took belongs to them
         config = replace(config, seconds=max(1.0, config.seconds - (time.monotonic() - start)))
     if config.init == "imagenet" and config.weights is None:
-        check_stem(config.network, options.preset)
+        check_stem(config.network, options.preset or DEFAULT_PRESET)
         provide_weights(config.network.backbone, options.download, output)
     output.text(f"Training on {len(config.train)} image(s), measuring on {len(config.holdout)}.")
     report = _Report(output)
@@ -56,7 +58,6 @@ def _train_config(options: argparse.Namespace, output: Output) -> TrainConfig:
     from pspnet_core.training.config import TrainConfig, network_for
     from pspnet_core.training.data import labelled_images
 
-    check_options(options.init, options.weights)
     data = open_dataset(options.data)
     items: Sequence[Item] = [*data.items[Split.TRAIN], *data.items[Split.NONE]]
     if options.images is not None:
@@ -75,7 +76,8 @@ def _train_config(options: argparse.Namespace, output: Output) -> TrainConfig:
     if init not in ("imagenet", "none"):
         init = initial_checkpoint(Path(init), options.backbone, data.classes, output)
     else:
-        model = network_for(options.backbone or _usual_backbone(options.preset), len(data.classes), options.preset)
+        preset = options.preset or DEFAULT_PRESET
+        model = network_for(options.backbone or _usual_backbone(preset), len(data.classes), preset)
     return TrainConfig(
         train=learn,
         holdout=holdout,
@@ -87,7 +89,7 @@ def _train_config(options: argparse.Namespace, output: Output) -> TrainConfig:
         steps=options.steps,
         seed=options.seed,
         device=options.device,
-        origin=_origin(options, init) | {"data": data.root.name, "images": len(learn)},
+        origin=_origin(options, init, data.project) | {"data": data.root.name, "images": len(learn)},
     )
 
 
@@ -97,9 +99,14 @@ def _usual_backbone(preset: str) -> str:
     return str(PRESETS[preset].get("backbone", DEFAULT_BACKBONE))
 
 
-def _origin(options: argparse.Namespace, init: str | Checkpoint) -> dict[str, Any]:
-    """Where the initial weights came from."""
-    origin = {"init": str(options.init)} | ({"weights": options.weights.name} if options.weights else {})
+def _origin(options: argparse.Namespace, init: str | Checkpoint, project: str | None) -> dict[str, Any]:
+    """Where the initial weights came from, and which projects were learned from with them."""
+    from pspnet_core.training.exposure import learned_also
+
+    origin: dict[str, Any] = {"init": str(options.init)}
+    origin |= {"weights": options.weights.name} if options.weights else {}
+    origin |= {"project": project} if project else {}
+    origin["projects"] = learned_also(None if isinstance(init, str) else init.origin, project)
     if isinstance(init, str):
         return origin
     published = init.origin.get("import", {})
@@ -141,16 +148,3 @@ class _Report:
             )
         elif isinstance(event, Evaluated):
             self._output.text(f"step {event.step}  held-out mean IoU {event.mean_iou:.4f}")
-
-
-def _check_writable(path: Path) -> None:
-    """Fail before the training, not after it; nothing is made yet. Raises: StorageError."""
-    if path.is_dir():
-        raise StorageError(f"{path} is a folder.", "Expected a file name.", "Give a name such as model.safetensors.")
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise StorageError(
-            f"{path} cannot be written.",
-            f"{folder} is {'not a folder' if not folder.is_dir() else 'read-only'}.",
-            "Choose another place for --out.",
-        )

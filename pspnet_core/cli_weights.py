@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pspnet_core.cli_output import Output
+from pspnet_core.cli_output import Output, UsageError
 from pspnet_core.download import download, megabytes
 from pspnet_core.errors import CheckpointError
 from pspnet_core.pretrained import cached_weights, find_weights, missing_weights, remote_weights
@@ -22,13 +21,24 @@ _log = logging.getLogger(__name__)
 _SAY_S = 2.0
 
 
-def check_options(init: str, weights: Path | None) -> None:
-    """Raises: CheckpointError when ``--init`` and ``--weights`` do not go together, or a file is not there."""
+def check_options(init: str, weights: Path | None, preset: str | None) -> None:
+    """Check what ``--init``, ``--weights`` and ``--preset`` say, the last None where it was not given.
+
+    Raises:
+        UsageError: They do not go together.
+        CheckpointError: A file is not there.
+    """
     if weights is not None and init != "imagenet":
-        raise CheckpointError(
+        raise UsageError(
             f"--weights {weights} does not go with --init {init}.",
             "--weights gives the ImageNet weights of a backbone; --init says that others are wanted.",
             "Leave one of them out.",
+        )
+    if preset is not None and init not in ("imagenet", "none"):
+        raise UsageError(
+            f"--preset {preset} does not go with --init {init}.",
+            "What is in the file decides the shape of the network.",
+            "Leave --preset out, or start from imagenet or none.",
         )
     file = weights if init in ("imagenet", "none") else Path(init)
     if file is not None and not file.is_file():
@@ -54,18 +64,18 @@ def initial_checkpoint(file: Path, backbone: str | None, classes: ClassSet, outp
     """A checkpoint of ours or of a publisher, changed to ``classes`` by their names; ``output`` gets what was kept.
 
     Raises:
-        CheckpointError: It cannot be read, or has another backbone than ``backbone``.
+        CheckpointError: It cannot be read.
+        UsageError: It has another backbone than ``backbone``.
     """
     from pspnet_core.models.class_change import change_classes
-    from pspnet_core.models.importers import WeightsImportWarning, import_weights
+    from pspnet_core.models.importers import importing
+    from pspnet_core.models.importers.reading import finish
 
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", WeightsImportWarning)
-        checkpoint = import_weights(file)
-    for warning in caught:
-        _log.warning("%s", warning.message)
+    checkpoint = finish(importing(file))
+    for text in checkpoint.origin["import"]["warnings"]:
+        _log.warning("%s", text)
     if backbone not in (None, checkpoint.config.backbone):
-        raise CheckpointError(
+        raise UsageError(
             f"--backbone {backbone} does not go with --init {file}.",
             f"The network in that file has the backbone {checkpoint.config.backbone}.",
             "Leave --backbone out, or start from imagenet.",

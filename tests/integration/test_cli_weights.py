@@ -121,19 +121,28 @@ def test_init_takes_a_publishers_file(data, published, tmp_path, capsys, caplog)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "code", "said"),
     [
-        (("--init", "none", "--weights", "FILE"), "does not go with --init none"),
-        (("--weights", "nowhere.pth"), "no file nowhere.pth"),
-        (("--init", "nowhere.pth"), "no file nowhere.pth"),
-        (("--init", "FILE", "--backbone", "resnet18"), "the backbone mobilenet_v3_large"),
-        (("--backbone", "resnet18", "--weights", "FILE"), "ResNet-18"),
+        (("--init", "none", "--weights", "FILE"), 2, "does not go with --init none"),
+        (("--init", "FILE", "--preset", "studio-fast"), 2, "--preset studio-fast does not go with --init"),
+        (("--init", "FILE", "--backbone", "resnet18"), 2, "the backbone mobilenet_v3_large"),
+        (("--weights", "nowhere.pth"), 1, "no file nowhere.pth"),
+        (("--init", "nowhere.pth"), 1, "no file nowhere.pth"),
+        (("--backbone", "resnet18", "--weights", "FILE"), 1, "ResNet-18"),
     ],
 )
-def test_what_does_not_go_together_is_refused(data, published, tmp_path, capsys, arguments, said) -> None:
+def test_what_does_not_go_together_is_refused(data, published, tmp_path, capsys, arguments, code, said) -> None:
     chosen = [str(published) if a == "FILE" else a for a in arguments]
-    assert train(data, tmp_path / "x.safetensors", *chosen) == 1
+    assert train(data, tmp_path / "x.safetensors", *chosen) == code
     assert said in capsys.readouterr().err
+    assert not (tmp_path / "x.safetensors").exists()
+
+
+def test_the_weights_are_not_overwritten(data, published, capsys) -> None:
+    before = published.read_bytes()
+    assert train(data, published, "--backbone", NAME, "--weights", published) == 1
+    assert "would be overwritten" in capsys.readouterr().err
+    assert published.read_bytes() == before
 
 
 def test_wrong_usage(data, tmp_path, capsys) -> None:
@@ -156,4 +165,4 @@ def test_the_parser_knows_all_presets():
     from pspnet_core.cli_ml import PRESET_NAMES
     from pspnet_core.models.config import PRESETS
 
-    assert PRESET_NAMES == tuple(PRESETS)
+    assert tuple(PRESETS) == PRESET_NAMES

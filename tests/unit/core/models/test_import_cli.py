@@ -26,7 +26,7 @@ def test_what_was_kept_new_and_guessed_is_said(tmp_path, file, capsys, caplog) -
     assert "Publisher: mmseg. Network: resnet18, 7 classes." in text
     assert "Kept: 172 tensors." in text
     assert "New and untrained: 0 tensors." in text
-    assert "Guessed: 2 choices" in text
+    assert "Guessed: 3 choices" in text
     assert f"{out} was written." in text
     assert any("align_corners=True was guessed" in record.message for record in caplog.records)
     checkpoint = load_checkpoint(out)
@@ -45,7 +45,8 @@ def test_json_classes_and_options(tmp_path, file, capsys) -> None:
     assert len(lines) == 1
     event = json.loads(lines[0])
     assert event["event"] == "imported"
-    assert (event["publisher"], event["warnings"], event["new"], event["kept"]) == ("mmseg", [], [], 172)
+    assert (event["publisher"], event["new"], event["kept"]) == ("mmseg", [], 172)
+    assert [text.split()[0] for text in event["warnings"]] == ["dilation=contract"]
     assert event["config"]["align_corners"] is False
     classes = load_checkpoint(tmp_path / "c.safetensors").classes
     assert (classes.indices[0], classes.names[0]) == (5, "k0")
@@ -74,6 +75,15 @@ def test_the_file_itself_is_not_overwritten(file, capsys) -> None:
     assert main(["import-weights", str(file), "--out", str(file)]) == 1
     assert "would be overwritten" in capsys.readouterr().err
     assert file.read_bytes() == before
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_work(tmp_path, capsys) -> None:
+    (tmp_path / "file").write_text("")
+    for out, words in ((tmp_path, "is a folder"), (tmp_path / "file" / "c.safetensors", "is not a folder")):
+        assert main(["import-weights", "nowhere.pth", "--out", str(out)]) == 1
+        error = capsys.readouterr().err
+        assert words in error
+        assert "nowhere" not in error
 
 
 def test_wrong_usage(tmp_path, file, capsys) -> None:
