@@ -71,19 +71,19 @@ class AreaPicture:
             grown, core = _grown(grown), ~_grown(~core)
         inner = slice(thickness, -thickness), slice(thickness, -thickness)
         inside, grown, core = inside[inner], grown[inner], core[inner]
-        pixels: Pixels = np.zeros((h, w), np.uint32)
-        if self._glows:
-            pixels[inside] = _GLOW
-        else:
-            step = _HATCH_STEP_PX * thickness
-            across = np.arange(x - viewport.offset_x, x - viewport.offset_x + w)
-            down = np.arange(y - viewport.offset_y, y - viewport.offset_y + h)[:, None]
-            place = (across + down) % step
-            pixels[inside & (place < thickness)] = _HATCH_LIGHT
-            pixels[inside & (place >= thickness) & (place < 2 * thickness)] = _HATCH_DARK
-        pixels[grown & ~inside] = _DARK
-        pixels[inside & ~core] = _LIGHT
+        fill = _GLOW if self._glows else self._hatch(viewport, thickness)
+        pixels: Pixels = np.where(inside, fill, np.uint32(0))
+        np.copyto(pixels, _DARK, where=grown & ~inside)
+        np.copyto(pixels, _LIGHT, where=inside & ~core)
         return pixels
+
+    def _hatch(self, viewport: Viewport, thickness: int) -> Pixels:
+        """Diagonal lines that lie still on the image, of the shape of what is drawn; not to be written to."""
+        x, y, w, h = self._place
+        step = _HATCH_STEP_PX * thickness
+        place = (np.arange(w + h - 1) + (x - viewport.offset_x + y - viewport.offset_y)) % step
+        line = np.where(place < thickness, _HATCH_LIGHT, np.where(place < 2 * thickness, _HATCH_DARK, np.uint32(0)))
+        return np.lib.stride_tricks.sliding_window_view(line.astype(np.uint32), w)
 
     def _sampled(self, viewport: Viewport, rect: Rect) -> BoolMask:
         """(rect.h, rect.w) bool: the device pixels that show a pixel of the areas."""
