@@ -88,9 +88,9 @@ class ToolOptions(QWidget):
 
     def _on_tool_changed(self) -> None:
         spec = self._tool_state.spec
-        self._size_row.setVisible(spec.has_size)
-        for tool, row in self._option_rows.items():
-            row.setVisible(tool == spec.id)
+        rows = {self._size_row: spec.has_size} | {row: tool == spec.id for tool, row in self._option_rows.items()}
+        for row, is_wanted in sorted(rows.items(), key=lambda pair: pair[1]):
+            row.setVisible(is_wanted)  # first the others go: for all together the tool bar has no room, and hides it
         diameter = self._tool_state.diameter
         with QSignalBlocker(self.diameter_slider), QSignalBlocker(self.diameter_box):
             if diameter_of_slider(self.diameter_slider.value()) != diameter:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QApplication, QLabel, QMainWindow, QToolBar
 from pytestqt.qtbot import QtBot
 
+from pspnet_studio.assets import icon
+from pspnet_studio.model.tool_specs import tool_specs
 from pspnet_studio.model.tool_state import MAX_DIAMETER, MIN_DIAMETER, ToolState
 from pspnet_studio.panels.tool_options import ToolOptions, diameter_of_slider, slider_of_diameter
 
@@ -50,3 +52,27 @@ def test_growing_the_brush_is_never_undone_by_the_slider(qtbot: QtBot) -> None:
         seen.append(state.diameter)
     assert seen == sorted(seen)
     assert seen[-1] == MAX_DIAMETER
+
+
+def test_the_tool_bar_never_hides_the_options_of_a_tool_for_those_of_another(qtbot: QtBot) -> None:
+    """It would take them for too wide as long as both are shown."""
+    state = ToolState()
+    options = ToolOptions(state)
+    window = QMainWindow()
+    qtbot.addWidget(window)
+    bar = QToolBar()
+    for _ in range(12):
+        bar.addAction(icon("brush"), "")
+    bar.addWidget(options)
+    window.addToolBar(bar)
+    widest = 0
+    window.show()
+    for tool in tool_specs():
+        state.set_tool(tool)
+        widest = max(widest, bar.sizeHint().width())
+    window.resize(widest + 20, 200)
+    QApplication.processEvents()
+    for tool in (*reversed(tool_specs()), *tool_specs()):
+        state.set_tool(tool)
+        qtbot.wait(20)
+        assert options.isVisible(), tool
