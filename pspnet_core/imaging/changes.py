@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -90,19 +90,31 @@ def changes_in_blocks(
     Raises:
         ValueError: A size is not positive or the margin negative.
     """
+    parts = block_changes(read, shape, change, margin_px, block_px)
+    return [part for part in parts if not part.rect.is_empty]
+
+
+def block_changes(
+    read: Callable[[Rect], ClassMap],
+    shape: tuple[int, int],
+    change: Callable[[ClassMap], RegionChange],
+    margin_px: int,
+    block_px: int = 2048,
+) -> Iterator[RegionChange]:
+    """:func:`changes_in_blocks`, one block after the other, also those in which nothing changes.
+
+    Raises:
+        ValueError: A size is not positive or the margin negative.
+    """
     if margin_px < 0 or block_px < 1:
         raise ValueError(f"margin_px must be at least 0 and block_px at least 1, got {margin_px} and {block_px}")
     bounds = Rect(0, 0, shape[1], shape[0])
-    found = []
     for y in range(0, bounds.h, block_px):
         for x in range(0, bounds.w, block_px):
             block = Rect(x, y, block_px, block_px).intersect(bounds)
             around = Rect(x - margin_px, y - margin_px, block_px + 2 * margin_px, block_px + 2 * margin_px)
             around = around.intersect(bounds)
-            part = _cut(change(read(around)).shifted(around.x, around.y), block)
-            if not part.rect.is_empty:
-                found.append(part)
-    return found
+            yield _cut(change(read(around)).shifted(around.x, around.y), block)
 
 
 def one_class_change(mask: BoolMask, class_id: int, allowed: BoolMask | None, rect: Rect | None = None) -> RegionChange:
