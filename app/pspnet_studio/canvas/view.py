@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from PySide6.QtCore import QEvent, QPointF, Qt, Signal
@@ -21,7 +21,9 @@ from PySide6.QtWidgets import QApplication, QLineEdit, QWidget
 
 from pspnet_core.classes import ClassSet
 from pspnet_core.errors import PspnetError
+from pspnet_core.imaging.areas import Area
 from pspnet_core.types import Rect
+from pspnet_studio.canvas.area_picture import AreaPicture
 from pspnet_studio.canvas.image_view import ImageView
 from pspnet_studio.canvas.tools.base import NO_GUIDES, Pointer, Result
 from pspnet_studio.canvas.tools.toolbox import make_tools
@@ -64,6 +66,7 @@ class CanvasView(ImageView):
         super().__init__(parent)
         self._tool_state = tool_state
         self._compute = compute
+        self._preview = AreaPicture([])
         self._tools = make_tools(self)
         self._tool = self._tools[tool_state.tool]
         self._tool_button = Qt.MouseButton.NoButton
@@ -93,6 +96,7 @@ class CanvasView(ImageView):
         for tool in self._tools.values():
             tool.reset()
         self._set_cursor_pixel(None)
+        self._preview = AreaPicture([])
         if self._document is not None:
             self._document.kept_off.disconnect(self._on_kept_off)
         super().set_document(document)
@@ -122,6 +126,12 @@ class CanvasView(ImageView):
     def end_stroke(self) -> None:
         """Close a stroke under way and keep it: call before an edit that does not come from the canvas."""
         self._tool.end_drag()
+
+    def set_preview(self, areas: Sequence[Area]) -> None:
+        """Draw areas over the image that would change; none to draw nothing."""
+        for picture in (self._preview, preview := AreaPicture(areas)):
+            self.update_device_rect(picture.device_rect(self.viewport, self.pixel_ratio))
+        self._preview = preview
 
     def show_hint(self, text: str) -> None:
         """Tell the person what can be done now."""
@@ -156,7 +166,10 @@ class CanvasView(ImageView):
 
     def paint_guides(self, painter: QPainter) -> None:
         """Draw over the image, in device pixels."""
-        if self._document is not None and not self.is_panning:
+        if self._document is None:
+            return
+        self._preview.paint(painter, self.viewport, self.pixel_ratio)
+        if not self.is_panning:
             self._tool.paint_guides(painter)
 
     def update_cursor(self) -> None:

@@ -174,6 +174,11 @@ class HistoryStore:
         self._tidy()
         return self._histories[key]
 
+    def add(self, key: str, patch: MaskPatch) -> None:
+        """Add a record to the history of an image that is not open, if it has one."""
+        if key in self._histories:
+            self._histories[key].push(patch)
+
     def clear(self) -> None:
         """Forget all: another project is open."""
         self._histories.clear()

@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, Signal
 
 from pspnet_core.classes import ClassDef, ClassSet
 from pspnet_core.errors import PspnetError
+from pspnet_core.imaging.patch import MaskPatch
 from pspnet_core.project.project import Notice, Project, Rescan, Split, Status
 from pspnet_studio.jobs.opening import Loaded, Opened, open_item
 from pspnet_studio.jobs.runner import JobHandle, JobRunner, Lane, Priority
@@ -185,6 +186,19 @@ class Session(QObject):
     def set_order(self, keys: list[str]) -> None:
         """The order in which the list shows the images, after filter and sort."""
         self._order = keys
+
+    def neighbour(self, step: int) -> str | None:
+        """Key of the next (+1) or previous (-1) image in the list's order; None where there is none."""
+        if self._wanted_key not in self._order:
+            return None
+        index = self._order.index(self._wanted_key) + step
+        return self._order[index] if 0 <= index < len(self._order) else None
+
+    def item_rewritten(self, key: str, patch: MaskPatch) -> None:
+        """An image that is not open was changed on disk: that is a step of its history, too."""
+        self._histories.add(key, patch)
+        self.state_changed.emit(key)
+        self.autosave.project_changed()
 
     def step(self, step: int) -> None:
         """Open the next (+1) or previous (-1) image in the list's order."""

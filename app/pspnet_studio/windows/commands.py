@@ -25,6 +25,9 @@ from pspnet_studio.model.tool_state import ToolState
 from pspnet_studio.model.training import Training
 from pspnet_studio.model.view_state import OverlayMode
 from pspnet_studio.settings import Settings
+from pspnet_studio.windows.clean_up_flow import CleanUpFlow
+from pspnet_studio.windows.convert_flow import ConvertFlow
+from pspnet_studio.windows.copy_mask_flow import CopyMaskFlow
 from pspnet_studio.windows.export_flow import ExportFlow
 from pspnet_studio.windows.import_flow import ImportFlow
 from pspnet_studio.windows.model_export_flow import ModelExportFlow
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from pspnet_studio.windows.main_window import MainWindow
 
 _TOOLS = tuple(tool_specs())
+_TOLD_MS = 4_000
 _THEMES = ("system", "light", "dark")
 
 
@@ -68,6 +72,10 @@ class Commands(QObject):
         self._network_flow = NetworkFlow(session, training, window, show)
         self._import_flow = ImportFlow(session, training, window, show)
         self._model_export_flow = ModelExportFlow(session, training, window, show)
+        self._clean_up_flow = CleanUpFlow(session, window.canvas, window, show)
+        self._convert_flow = ConvertFlow(session, window.canvas, window, show)
+        self._copy_mask_flow = CopyMaskFlow(session, window.canvas, show, self._tell)
+        self._convert_flow.changed.connect(self.update_enabled)
         self._model_export_tip = self._actions["export_model"].toolTip()
         self._document: Document | None = None
         for action_id, function in self._functions().items():
@@ -124,6 +132,10 @@ class Commands(QObject):
             "redo": document is not None and document.history.can_redo,
             "fill_unlabelled": can_paint,
             "lock_class": self._tool_state.class_id is not None,
+            "copy_previous": document is not None,
+            "clean_up": document is not None,
+            "convert_class": document is not None,
+            "take_back_conversion": self._convert_flow.can_take_back,
             "accept_unlabelled": has_prediction,
             "accept_all": has_prediction,
             "fine_tune": project is not None and not self._training.is_running,
@@ -171,6 +183,10 @@ class Commands(QObject):
             "undo": lambda: self._with_document(Document.undo),
             "redo": lambda: self._with_document(Document.redo),
             "fill_unlabelled": self._fill_unlabelled,
+            "copy_previous": self._copy_mask_flow.copy,
+            "clean_up": self._clean_up_flow.ask,
+            "convert_class": self._convert_flow.ask,
+            "take_back_conversion": self._convert_flow.take_back,
             "accept_unlabelled": lambda: self._accept(only_unlabelled=True),
             "accept_all": lambda: self._accept(only_unlabelled=False),
             "fit": canvas.fit,
@@ -249,6 +265,9 @@ class Commands(QObject):
         class_id = self._tool_state.class_id
         if class_id is not None and self._session.project is not None:
             self._session.set_locked(class_id, class_id not in self._tool_state.locked)
+
+    def _tell(self, text: str) -> None:
+        self._window.status_line.showMessage(text, _TOLD_MS)
 
     def _rescan(self) -> None:
         self._window.images_panel.retry_thumbnails()
