@@ -16,7 +16,6 @@ from pspnet_studio.canvas.tools.base import (
     around,
     no_class_hint,
     paint_areas,
-    paint_quickly,
     paint_two_tone,
     to_device,
 )
@@ -90,12 +89,14 @@ class LassoTool(Tool):
         points = self._seen()
         if len(points) < 2:
             return
-        closing = QPainterPath(points[-1])
+        ratio = self._host.pixel_ratio
+        path, closing = QPainterPath(), QPainterPath(points[-1])
+        path.addPolygon(QPolygonF(points))
         closing.lineTo(points[0])
         painter.setOpacity(0.5)
-        paint_two_tone(painter, closing, self._host.pixel_ratio)
+        paint_two_tone(painter, closing, ratio)
         painter.setOpacity(1.0)
-        paint_quickly(painter, QPolygonF(points), self._host.pixel_ratio)
+        paint_two_tone(painter, path, ratio)
 
     def _seen(self) -> list[QPointF]:
         """The path in device pixels, without points that lie close to the one before."""
