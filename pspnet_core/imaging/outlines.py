@@ -12,7 +12,8 @@ from pspnet_core.imaging.strokes import FillRule, Point, polygon_mask
 from pspnet_core.types import Rect, RgbImage
 
 _TILE_PX = 1024
-_STEP_PX = 1.5  # between the points of a path that is moved to edges
+_STEP_PX = 1.5  # between the points of a path that is moved to edges,
+_STEPS_PER_RADIUS = 12  # or this part of the way they may move: far ways are wanted where little is seen of the image
 _PIECE, _OVERLAP = 160, 24  # points
 _MARGIN_PX = 6  # what is looked at beyond the way a point may move
 
@@ -62,7 +63,7 @@ def snapped_outline(
 ) -> list[Point]:
     """Move a closed path to the edges of the image along it, piece by piece.
 
-    Pieces overlap by some 36 px on both sides; only what lies around a piece is read.
+    Pieces overlap by 24 points on both sides; only what lies around a piece is read.
 
     Args:
         read: Gives the (h, w, 3) uint8 RGB pixels of a rectangle inside of the image.
@@ -71,7 +72,7 @@ def snapped_outline(
         radius_px: How far a point may move, at least 0.
 
     Returns:
-        Points about 1.5 px apart; with fewer than three, or where nothing can move, ``points``.
+        Points about 1.5 px, or a twelfth of the radius, apart; ``points`` with fewer than three or a radius below 1.
 
     Raises:
         ValueError: A coordinate is not finite, or the radius negative.
@@ -80,7 +81,7 @@ def snapped_outline(
 
     if len(points) < 3 or radius_px < 1:
         return list(points)
-    path = resampled_path(points, _STEP_PX, closed=True)
+    path = resampled_path(points, max(_STEP_PX, radius_px / _STEPS_PER_RADIUS), closed=True)
     bounds = Rect(0, 0, shape[1], shape[0])
     num = len(path)
     is_short = num <= _PIECE + 2 * _OVERLAP

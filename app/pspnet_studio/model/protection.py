@@ -29,7 +29,8 @@ class Protection:
     def allowed(self, classes: ClassMap) -> BoolMask:
         """(H, W) bool: the pixels that a tool may change, for their class ids (H, W) uint8; a new array."""
         if self.only_unlabelled:
-            return classes == UNLABELLED
+            unlabelled: BoolMask = classes == UNLABELLED
+            return unlabelled
         return self.unlocked(classes)
 
     def unlocked(self, classes: ClassMap) -> BoolMask:

@@ -20,7 +20,7 @@ from pspnet_studio.model.document import Document
 # Plain numbers: numpy compares an array with a member of an IntEnum ten times as slowly.
 _UNTOUCHED, _ACCEPTED = int(Provenance.UNTOUCHED), int(Provenance.ACCEPTED)
 
-_MAX_LIT_PIXELS = 1 << 21  # found in the time between two frames
+_MAX_LIT_PIXELS = 1 << 20  # found in the time between two frames
 
 
 class AcceptRegionTool(Tool):

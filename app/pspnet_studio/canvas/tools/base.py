@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from PySide6.QtCore import QPointF, Qt
-from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen, QPolygonF
 
 from pspnet_core.errors import PspnetError
 from pspnet_core.imaging.areas import Area
@@ -213,9 +213,27 @@ def paint_two_tone(painter: QPainter, path: QPainterPath, ratio: float) -> None:
         painter.drawPath(path)
 
 
+def paint_quickly(painter: QPainter, points: QPolygonF, ratio: float) -> None:
+    """Draw a line through many points, two-tone but not smooth: a freehand path grows long while it is drawn."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+    thickness = max(1, round(ratio))
+    for color, shifts in ((_DARK, (-thickness, thickness)), (_LIGHT, range(thickness))):
+        pen = QPen(color, 1)
+        pen.setCosmetic(True)
+        painter.setPen(pen)
+        for shift in shifts:  # lines of one pixel side by side: a wide pen costs ten times as much
+            painter.drawPolyline(points.translated(shift, 0))
+            painter.drawPolyline(points.translated(0, shift))
+
+
 def paint_circle(painter: QPainter, centre: QPointF, radius: float, ratio: float) -> None:
     """Draw a two-tone circle of any size quickly."""
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    paint_box(painter, QRectF(centre.x() - radius, centre.y() - radius, 2 * radius, 2 * radius), True, ratio)
+
+
+def paint_box(painter: QPainter, box: QRectF, is_round: bool, ratio: float) -> None:
+    """Draw a two-tone rectangle, or the ellipse in it, of any size quickly."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, is_round)
     painter.setBrush(Qt.BrushStyle.NoBrush)
     # A wide pen on a large circle costs ten times as much as lines of one pixel side by side.
     thickness = max(1, round(ratio))
@@ -223,7 +241,11 @@ def paint_circle(painter: QPainter, centre: QPointF, radius: float, ratio: float
         pen = QPen(_LIGHT if 0 <= ring < thickness else _DARK, 1)
         pen.setCosmetic(True)
         painter.setPen(pen)
-        painter.drawEllipse(centre, radius + ring, radius + ring)
+        wider = box.adjusted(-ring, -ring, ring, ring)
+        if is_round:
+            painter.drawEllipse(wider)
+        else:
+            painter.drawRect(wider)
 
 
 def to_device(viewport: Viewport, point: tuple[float, float]) -> QPointF:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import QRectF
-from PySide6.QtGui import QPainter, QPainterPath
+from PySide6.QtGui import QPainter
 
 from pspnet_core.imaging.outlines import in_tiles
 from pspnet_core.imaging.shapes import ellipse, rectangle, square_corner, whole_pixels
@@ -19,7 +19,7 @@ from pspnet_studio.canvas.tools.base import (
     around,
     no_class_hint,
     paint_areas,
-    paint_two_tone,
+    paint_box,
     to_device,
 )
 from pspnet_studio.messages import tr
@@ -112,12 +112,7 @@ class BoxTool(Tool):
         if corners is None or not self._has_moved:
             return
         box = QRectF(*(to_device(self._host.viewport, corner) for corner in corners))
-        path = QPainterPath()
-        if self._is_round:
-            path.addEllipse(box)
-        else:
-            path.addRect(box)
-        paint_two_tone(painter, path, self._host.pixel_ratio)
+        paint_box(painter, box, self._is_round, self._host.pixel_ratio)
 
     def _take(self, pointer: Pointer) -> None:
         """Follow the pointer."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPointF
 from PySide6.QtGui import QPainter, QPainterPath, QPolygonF
 
 from pspnet_core.imaging.outlines import polygon_tiles
@@ -16,10 +15,12 @@ from pspnet_studio.canvas.tools.base import (
     around,
     no_class_hint,
     paint_areas,
+    paint_quickly,
     paint_two_tone,
     to_device,
 )
 from pspnet_studio.canvas.tools.snapping import snapped_path
+from pspnet_studio.canvas.viewport import Viewport
 from pspnet_studio.messages import tr
 
 _DRAWN_PX = 2.0  # on the screen; a finer path is not seen, but costs
@@ -35,6 +36,10 @@ class LassoTool(Tool):
         super().__init__(host)
         self._class_id = UNLABELLED
         self._points: list[Point] = []
+        # The path in device pixels, without points that lie close to the one before; for the first so many points.
+        self._seen = QPolygonF()
+        self._num_seen = 0
+        self._seen_by: tuple[Viewport, float] | None = None
 
     @property
     def is_dragging(self) -> bool:
@@ -75,35 +80,34 @@ class LassoTool(Tool):
 
     def cancel(self) -> None:
         if self._points:
-            self._points = []
+            self._points, self._seen, self._num_seen = [], QPolygonF(), 0
             self._host.update_guides()
 
     def guide_rect(self) -> Rect:
         if not self._points:
             return NO_GUIDES
-        xs, ys = zip(*self._points, strict=True)
-        corners = (min(xs), min(ys)), (max(xs), max(ys))
-        return around([to_device(self._host.viewport, corner) for corner in corners], 3 * self._host.pixel_ratio)
+        box = self._path().boundingRect()
+        return around([box.topLeft(), box.bottomRight()], (3 + _DRAWN_PX) * self._host.pixel_ratio)
 
     def paint_guides(self, painter: QPainter) -> None:
-        points = self._seen()
-        if len(points) < 2:
+        path = self._path()
+        if path.size() < 2:
             return
-        ratio = self._host.pixel_ratio
-        path, closing = QPainterPath(), QPainterPath(points[-1])
-        path.addPolygon(QPolygonF(points))
-        closing.lineTo(points[0])
+        closing = QPainterPath(path.last())
+        closing.lineTo(path.first())
         painter.setOpacity(0.5)
-        paint_two_tone(painter, closing, ratio)
+        paint_two_tone(painter, closing, self._host.pixel_ratio)
         painter.setOpacity(1.0)
-        paint_two_tone(painter, path, ratio)
+        paint_quickly(painter, path, self._host.pixel_ratio)
 
-    def _seen(self) -> list[QPointF]:
-        """The path in device pixels, without points that lie close to the one before."""
-        step = _DRAWN_PX * self._host.pixel_ratio
-        seen: list[QPointF] = []
-        for point in self._points:
-            at = to_device(self._host.viewport, point)
-            if not seen or abs(at.x() - seen[-1].x()) + abs(at.y() - seen[-1].y()) >= step:
-                seen.append(at)
-        return seen
+    def _path(self) -> QPolygonF:
+        """What is drawn, in device pixels; only points that are new since the last time cost anything."""
+        viewport, ratio = self._host.viewport, self._host.pixel_ratio
+        if self._seen_by != (viewport, ratio) or self._num_seen > len(self._points):
+            self._seen, self._num_seen, self._seen_by = QPolygonF(), 0, (viewport, ratio)
+        for point in self._points[self._num_seen :]:
+            at = to_device(viewport, point)
+            if self._seen.isEmpty() or (at - self._seen.last()).manhattanLength() >= _DRAWN_PX * ratio:
+                self._seen.append(at)
+        self._num_seen = len(self._points)
+        return self._seen
