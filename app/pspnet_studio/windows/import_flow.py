@@ -83,37 +83,62 @@ class ImportFlow(QObject):
         progress.canceled.connect(self._on_cancelled)
 
         def read() -> Iterator[Any]:
-            from pspnet_core.training.imported import read_network
+            from pspnet_core.training.imported import reading_network
 
-            yield read_network(files)
+            yield (yield from reading_network(files))
 
         self._run(progress, read, lambda checkpoint: self._add(progress, project, checkpoint, files))
 
     # --- inside
 
     def _add(self, progress: QProgressDialog, project: Project, checkpoint: Any, files: Sequence[Path]) -> None:
-        takes_classes = not len(project.classes)
-        if takes_classes:
-            try:
-                self._session.add_classes(checkpoint.classes)
-            except PspnetError as error:
-                self._on_error(progress, error)
-                return
+        before = project.classes
+        takes_classes = not len(before)
+        try:
+            classes = project.with_classes(checkpoint.classes) if takes_classes else before
+        except PspnetError as error:
+            self._on_error(progress, error)
+            return
+        written: list[Imported] = []
 
         def add() -> Iterator[Any]:
-            from pspnet_core.training.imported import add_imported
+            from pspnet_core.training.imported import adding_imported
 
-            yield add_imported(project, checkpoint)
+            imported = yield from adding_imported(project, checkpoint, classes)
+            written.append(imported)
+            yield imported
 
         def on_done(imported: Imported) -> None:
+            if takes_classes and project.classes != before:  # a person added some meanwhile: fit it to them
+                self._discard(project, written)
+                self._add(progress, project, checkpoint, files)
+                return
             self._close(progress)
+            if takes_classes:
+                self._session.add_classes(checkpoint.classes)
             self._training.take_imported(imported.version.number)
             self._show(words_of(imported, files[0].name, takes_classes))
 
         progress.setLabelText(tr("Fitting it to the classes…"))
-        self._run(progress, add, on_done)
+        self._run(progress, add, on_done, lambda: self._discard(project, written))
 
-    def _run(self, progress: QProgressDialog, job: Callable[[], Iterator[Any]], on_done: Callable[[Any], None]) -> None:
+    def _discard(self, project: Project, written: Sequence[Imported]) -> None:
+        """Leave no version behind that nobody wanted any more when it was written."""
+        from pspnet_core.training.versions import VersionStore
+
+        try:
+            for imported in written:
+                VersionStore(project.folder / "versions").remove(imported.version.number)
+        except PspnetError as error:
+            self._show(error)
+
+    def _run(
+        self,
+        progress: QProgressDialog,
+        job: Callable[[], Iterator[Any]],
+        on_done: Callable[[Any], None],
+        on_cancelled: Callable[[], None] | None = None,
+    ) -> None:
         self._job = self._session.runner.submit(
             Lane.TORCH,
             job,
@@ -121,6 +146,7 @@ class ImportFlow(QObject):
             priority=Priority.VISIBLE,
             on_done=on_done,
             on_error=lambda error: self._on_error(progress, error),
+            on_cancelled=on_cancelled,
         )
 
     def _on_error(self, progress: QProgressDialog, error: PspnetError) -> None:
@@ -174,6 +200,21 @@ def words_of(imported: Imported, file_name: str, took_classes: bool) -> Notice:
         dropped=_named(imported.dropped),
     )
     guesses = [tr("Guessed: {guess}").format(guess=guess) for guess in imported.guesses]
+    if not imported.is_comparable:
+        guesses.append(
+            tr(
+                "It may have learned from images of this project, so no score of it counts as evidence: the next "
+                "fine-tune takes its place without a comparison."
+            )
+        )
+    if imported.guesses:
+        guesses.append(
+            tr(
+                "Where a guess is wrong, say it on the command line, and import the result: pspnet-studio "
+                "import-weights {file} --out corrected.safetensors, with --align-corners true or false, --classes or "
+                "--publisher."
+            ).format(file=file_name)
+        )
     return Notice(
         title, "\n".join([text, *guesses]), tr("The next fine-tune starts from it; Model > Network… chooses another.")
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,13 @@ from pytestqt.qtbot import QtBot
 torch = pytest.importorskip("torch")
 
 from pspnet_core.classes import ClassSet  # noqa: E402
-from pspnet_core.errors import CheckpointError, PspnetError  # noqa: E402
+from pspnet_core.errors import CheckpointError, PspnetError, StorageError  # noqa: E402
 from pspnet_core.models import PSPNetConfig, make_model  # noqa: E402
 from pspnet_core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint  # noqa: E402
 from pspnet_core.project.project import Notice, Project  # noqa: E402
 from pspnet_core.training.imported import Imported  # noqa: E402
 from pspnet_core.training.start import Start  # noqa: E402
-from pspnet_core.training.versions import Version  # noqa: E402
+from pspnet_core.training.versions import Version, VersionStore  # noqa: E402
 from pspnet_studio.bootstrap import Studio  # noqa: E402
 from pspnet_studio.windows.import_flow import ImportFlow, words_of  # noqa: E402
 from tests.helpers.folders import make_data_set, make_folder  # noqa: E402
@@ -117,6 +118,91 @@ def test_an_import_is_cancelled_with_its_project(
     assert not (folder / "versions").exists()
 
 
+class Held:
+    """Lets a test act when the version is written, and before anybody learns of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.written, self.released = threading.Event(), threading.Event()
+        original = VersionStore.add
+
+        def add(store: VersionStore, checkpoint: Checkpoint, record: Any) -> Version:
+            version = original(store, checkpoint, record)
+            self.written.set()
+            self.released.wait(60)
+            return version
+
+        monkeypatch.setattr(VersionStore, "add", add)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Held:
+    return Held(monkeypatch)
+
+
+def test_cancel_while_the_version_is_written_leaves_none(
+    qtbot: QtBot,
+    studio: Studio,
+    flow: ImportFlow,
+    told: list[Any],
+    tmp_path: Path,
+    file: Path,
+    held: Held,
+) -> None:
+    open_paths(qtbot, studio, make_folder(tmp_path / "meadow", with_classes=False))
+    project = project_of(studio)
+    flow.start(project, [file])
+    qtbot.waitUntil(held.written.is_set, timeout=60_000)
+    assert flow._progress is not None
+    flow._progress.canceled.emit()
+    held.released.set()
+    qtbot.waitUntil(lambda: not studio.runner.jobs, timeout=60_000)
+    qtbot.waitUntil(lambda: not list((project.folder / "versions").glob("*")), timeout=10_000)
+    assert told == []
+    assert not len(project.classes)
+
+
+def test_a_version_that_cannot_be_written_leaves_the_project_without_classes(
+    qtbot: QtBot,
+    studio: Studio,
+    flow: ImportFlow,
+    told: list[Any],
+    tmp_path: Path,
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    open_paths(qtbot, studio, make_folder(tmp_path / "meadow", with_classes=False))
+
+    def full(*_: Any) -> None:
+        raise StorageError("The disk is full.")
+
+    monkeypatch.setattr(VersionStore, "add", full)
+    flow.start(project_of(studio), [file])
+    qtbot.waitUntil(lambda: bool(told), timeout=60_000)
+    assert isinstance(told[0], StorageError)
+    assert not len(project_of(studio).classes)
+
+
+def test_classes_that_a_person_adds_meanwhile_are_kept_and_the_network_fits_them(
+    qtbot: QtBot,
+    studio: Studio,
+    flow: ImportFlow,
+    told: list[Any],
+    tmp_path: Path,
+    file: Path,
+    held: Held,
+) -> None:
+    open_paths(qtbot, studio, make_folder(tmp_path / "meadow", with_classes=False))
+    flow.start(project_of(studio), [file])
+    qtbot.waitUntil(held.written.is_set, timeout=60_000)
+    studio.session.add_class("lamp")
+    held.released.set()
+    qtbot.waitUntil(lambda: bool(told), timeout=60_000)
+    assert isinstance(told[0], Notice), told[0]
+    assert project_of(studio).classes.names == ("lamp",)
+    (version,) = studio.training.versions()
+    assert load_checkpoint(version.path).classes == project_of(studio).classes
+
+
 def words(**changes: Any) -> str:
     given = {"known": ("road",), "new": (), "dropped": (), "guesses": (), "publisher": "mmseg", "backbone": "resnet50"}
     imported = Imported(Version(3, Path("c"), {}), **(given | changes))
@@ -127,5 +213,13 @@ def test_words() -> None:
     assert words() == "A network with ResNet-50, as mmseg publishes it.\nIt knows these classes: road."
     assert "none of the project's classes" in words(known=())
     assert "c7 and 2 more" in words(new=tuple(f"c{n}" for n in range(10)))
-    assert words(guesses=("align_corners is {unknown}.",)).endswith("\nGuessed: align_corners is {unknown}.")
+    assert "\nGuessed: align_corners is {unknown}.\n" in words(guesses=("align_corners is {unknown}.",))
     assert "made by this program" in words(publisher="studio")
+    assert "no score of it counts as evidence" in words(is_comparable=False)
+
+
+def test_a_guess_can_be_corrected_on_the_command_line() -> None:
+    detail = words(guesses=("align_corners=False was guessed.",))
+    assert "pspnet-studio import-weights net.pth --out" in detail
+    assert "--align-corners" in detail
+    assert "--align-corners" not in words()

@@ -134,6 +134,16 @@ def test_id_follows_the_weights(checkpoint):
     assert Checkpoint(other, checkpoint.classes).id != checkpoint.id
 
 
+def test_id_follows_what_the_weights_do_not_tell(checkpoint):
+    """Equal weights with another mean, or another dropout or alignment, are another network."""
+    assert Checkpoint(checkpoint.model, checkpoint.classes, Preprocessing((0.0, 0.0, 0.0))).id != checkpoint.id
+    whole = Preprocessing((127, 127, 127), (128, 128, 128))
+    assert Checkpoint(checkpoint.model, checkpoint.classes, whole).id == checkpoint.id
+    other = PSPNet(replace(checkpoint.config, dropout=0.5))
+    other.load_state_dict(checkpoint.model.state_dict())
+    assert Checkpoint(other, checkpoint.classes).id != checkpoint.id
+
+
 def test_class_count_must_fit(model):
     with pytest.raises(ValueError, match="channels"):
         Checkpoint(model, ClassSet().add("only"))
