@@ -69,7 +69,7 @@ class Session(QObject):
         self._loading: JobHandle | None = None
         self._replaced: Document | None = None
         """What was open before an image of which only a reduced picture is there yet."""
-        self._neighbours = Neighbours(runner)
+        self._neighbours = Neighbours(runner, self)
         self._histories = HistoryStore(runner)
         self._told_classes: ClassSet | None = None
 
@@ -128,6 +128,7 @@ class Session(QObject):
         self.project = None
         self._wanted_key = None
         self._histories.clear()
+        self._neighbours.clear()
         self.tool_state.set_locked(())
         self.project_changed.emit()
 
@@ -320,6 +321,7 @@ class Session(QObject):
         self.project = project
         self._wanted_key = None
         self._histories.clear()
+        self._neighbours.clear()
         self._order = [item.key for item in project.items]
         self.tool_state.set_locked(_locked_in(project))
         self.project_changed.emit()

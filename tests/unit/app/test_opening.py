@@ -44,8 +44,12 @@ def open_folder(qtbot: QtBot, session: Session, folder: Path) -> None:
     qtbot.waitUntil(lambda: session.document is not None and not session.is_loading)
 
 
+def read_neighbours(qtbot: QtBot, session: Session) -> None:
+    qtbot.waitUntil(lambda: not session._neighbours.is_busy)
+
+
 def forget_neighbours(qtbot: QtBot, session: Session) -> None:
-    qtbot.waitUntil(lambda: not session.runner.jobs)
+    read_neighbours(qtbot, session)
     session._neighbours.pictures.clear()
 
 
@@ -169,7 +173,7 @@ def test_neighbours_are_read_ahead_and_not_decoded_again(
 ) -> None:
     gate = Gate(monkeypatch)
     open_folder(qtbot, session, make_folder(tmp_path / "photos"))
-    qtbot.waitUntil(lambda: not session.runner.jobs)
+    read_neighbours(qtbot, session)
     session.step(1)
     qtbot.waitUntil(lambda: is_open(session, "photo_1.png") and not session.is_loading)
     assert gate.decoded == ["photo_0.png"]
@@ -183,7 +187,7 @@ def test_neighbours_are_read_ahead_and_not_decoded_again(
 def test_a_neighbour_that_was_written_again_is_read_again(qtbot: QtBot, session: Session, tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "photos")
     open_folder(qtbot, session, folder)
-    qtbot.waitUntil(lambda: not session.runner.jobs)
+    read_neighbours(qtbot, session)
     new = np.full((120, 160, 3), 7, np.uint8)
     Image.fromarray(new).save(folder / "photo_1.png")
     session.step(1)
