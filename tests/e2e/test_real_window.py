@@ -81,7 +81,7 @@ def test_painting_with_the_mouse_is_saved_and_undone_with_keys(start: Start, han
     place(hands, window, 100, 50)
     time.sleep(1.0)
     hands.do("key", "2")
-    hands.drag([(400, 400), (450, 420), (500, 400), (600, 450)])
+    hands.drag([(600, 400), (650, 420), (700, 400), (800, 450)])
     path = folder / ".pspnet-studio" / "masks" / "photo_0.png.png"
     wait_until(path.exists, 15, "the mask to be saved")
     painted = class_map(folder, "photo_0.png") == 1
