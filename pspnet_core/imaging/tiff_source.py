@@ -143,7 +143,7 @@ class TiffSource:
             yield done / (width * height)
         self._small = ArraySource(small)
 
-    def sketch(self, max_side: int, budget_s: float = 0.2) -> RgbImage:
+    def sketch(self, max_side: int, budget_s: float = 0.4) -> RgbImage:
         """A small picture of the whole image, quickly: from the file's own small pictures, else a blurred one.
 
         The blurred one is made of every n-th segment, as many as the time allows.
