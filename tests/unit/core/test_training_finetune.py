@@ -279,13 +279,13 @@ def test_an_image_that_the_current_version_learned_is_no_evidence_once_it_is_don
     painted.set_state("0.png", unaided_blocks="", prediction_shown=True)
     run(painted)
     painted.set_state("0.png", status=Status.DONE)
-    second = run(painted)
+    second = run(painted, seconds=3)
     assert compared == [{}]
     assert second.adopted
     assert second.mean_iou is not None
     assert second.old_mean_iou is None
     assert "No evidence yet that it is better" in second.reason
-    third = run(painted)  # version 2 held some blocks out, so now there is something
+    third = run(painted, seconds=3)  # version 2 held some blocks out, so now there is something
     assert third.old_mean_iou is not None
     record = VersionStore(painted.folder / "versions").list()[1].record
     assert compared[1]["0.png"].any()

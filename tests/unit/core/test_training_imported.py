@@ -11,6 +11,7 @@ from pspnet_core.classes import ClassSet  # noqa: E402
 from pspnet_core.errors import CheckpointError, StorageError, TrainingError  # noqa: E402
 from pspnet_core.models import PSPNetConfig, make_model  # noqa: E402
 from pspnet_core.models.checkpoint import Checkpoint, save_checkpoint  # noqa: E402
+from pspnet_core.models.importers import import_weights  # noqa: E402
 from pspnet_core.models.importers import reading as reading_module  # noqa: E402
 from pspnet_core.project.project import Project  # noqa: E402
 from pspnet_core.training import finetune as finetune_module  # noqa: E402
@@ -212,6 +213,16 @@ def test_a_backbone_alone_is_no_network(tmp_path):
     with pytest.raises(CheckpointError, match="only a backbone") as caught:
         read_network([tmp_path / "mine.pth"])
     assert "starts with" in caught.value.remedy
+
+
+def test_a_backbone_alone_stays_one_in_a_file_of_ours(project, tmp_path):
+    """What was new when it was imported is still untrained, and its norms have yet to learn."""
+    new = ["fuse.1.weight", "classifier.1.weight"]
+    origin = {"import": {"publisher": "torchvision", "new": new}}
+    own = studio_file(project.classes, tmp_path / "own.safetensors", origin)
+    assert import_weights(own).origin["import"]["new"] == new
+    with pytest.raises(CheckpointError, match="only a backbone"):
+        read_network([own])
 
 
 def test_the_setting_survives_and_what_is_unknown_is_the_default(tmp_path):
