@@ -105,7 +105,7 @@ def test_cancel_keeps_what_has_come_and_changes_nothing(
     flow.use(project_of(studio), choice_of(Start("resnet18")))
     qtbot.waitUntil(lambda: bool(told), timeout=10_000)
     assert cached_weights("resnet18").read_bytes() == DATA
-    assert server.requests[1] is not None
+    assert server.requests[-1] is not None  # it went on where it had stopped
 
 
 def test_a_failed_download_is_told(
