@@ -77,7 +77,7 @@ def _images(studio: Studio, clock: _PaintClock, photos: Path) -> dict[str, Any]:
         _idle(app, _PAUSE_S)
         if key != keys[-1]:
             _collect(studio, clock, keys[keys.index(key) + 1], near, near_full)
-            _idle(app, 0.3)
+            _idle(app, _PAUSE_S)
     path = photos / keys[0]
     baseline = []
     if path.suffix == ".jpg":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from pspnet_core.imaging.tiff_source import TiffSource
 from pspnet_core.project.project import Item, Notice, Project
 from pspnet_core.types import UNLABELLED, Provenance
 from pspnet_studio.jobs.read_ahead import PictureStore
+
+_DRAWING_S = 0.03
+"""The reduced picture is drawn in this time; decoding begins by keeping the interpreter busy for about as long."""
 
 Source = ArraySource | TiffSource
 Planes = tuple[PlaneStore, PlaneStore]
@@ -77,6 +81,8 @@ def open_item(
         if not is_opened:
             yield _opened(project, item, step, unsaved)
             is_opened = True
+            if step.source is None:
+                time.sleep(_DRAWING_S)
         if step.source is not None:
             if store is not None and isinstance(step.source, ArraySource):
                 store.put(item, version, step.source)
