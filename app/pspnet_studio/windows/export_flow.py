@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QProgressDialog, QWidget
 
 from pspnet_core.errors import PspnetError
 from pspnet_core.project.project import Notice, Project
 from pspnet_studio.dialogs.export import ExportDialog
-from pspnet_studio.jobs.runner import JobHandle, Lane, Priority
+from pspnet_studio.jobs.runner import Lane, Priority
 from pspnet_studio.messages import tr, tr_count
 from pspnet_studio.model.session import Session
+from pspnet_studio.windows.progress_flow import ProgressFlow
 
 if TYPE_CHECKING:
     from pspnet_core.export.masks import ExportFinished
@@ -24,7 +25,7 @@ _PATIENCE_MS = 400
 _WIDTH_PX = 360
 
 
-class ExportFlow(QObject):
+class ExportFlow(ProgressFlow):
     """Exports the masks of the open project, one export at a time.
 
     Args:
@@ -36,8 +37,6 @@ class ExportFlow(QObject):
     def __init__(self, session: Session, window: QWidget, show: Callable[[object], None]) -> None:
         super().__init__(window)
         self._session, self._window, self._show = session, window, show
-        self._progress: QProgressDialog | None = None
-        self._job: JobHandle | None = None
 
     def ask(self) -> None:
         """Ask where to and in which format, then export."""
@@ -112,19 +111,6 @@ class ExportFlow(QObject):
             on_done=on_done,
             on_error=on_error,
         )
-
-    def _on_cancelled(self) -> None:
-        if self._progress is not None:
-            self._close(self._progress)
-
-    def _close(self, progress: QProgressDialog) -> None:
-        if self._progress is not progress:
-            return
-        if self._job is not None:
-            self._job.cancel()  # one that has ended does not mind
-        self._progress = self._job = None
-        progress.hide()
-        progress.deleteLater()
 
 
 def words_of(report: ExportFinished) -> list[object]:

@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QProgressDialog, QWidget
 
 from pspnet_core.errors import PspnetError
 from pspnet_core.pretrained import PRETRAINED
 from pspnet_core.project.project import Notice, Project
-from pspnet_studio.jobs.runner import JobHandle, Lane, Priority
+from pspnet_studio.jobs.runner import Lane, Priority
 from pspnet_studio.messages import tr
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.training import Training
+from pspnet_studio.windows.progress_flow import ProgressFlow
 
 if TYPE_CHECKING:
     from pspnet_core.training.imported import Imported
@@ -26,7 +27,7 @@ _MAX_FILES = 2
 _MAX_NAMED = 8
 
 
-class ImportFlow(QObject):
+class ImportFlow(ProgressFlow):
     """Imports published weights into the open project, one import at a time.
 
     Args:
@@ -39,8 +40,6 @@ class ImportFlow(QObject):
     def __init__(self, session: Session, training: Training, window: QWidget, show: Callable[[object], None]) -> None:
         super().__init__(window)
         self._session, self._training, self._window, self._show = session, training, window, show
-        self._progress: QProgressDialog | None = None
-        self._job: JobHandle | None = None
         session.project_changed.connect(self._on_cancelled)
 
     def ask(self) -> None:
@@ -152,19 +151,6 @@ class ImportFlow(QObject):
     def _on_error(self, progress: QProgressDialog, error: PspnetError) -> None:
         self._close(progress)
         self._show(error)
-
-    def _on_cancelled(self) -> None:
-        if self._progress is not None:
-            self._close(self._progress)
-
-    def _close(self, progress: QProgressDialog) -> None:
-        if self._progress is not progress:
-            return
-        if self._job is not None:
-            self._job.cancel()  # one that has ended does not mind
-        self._progress = self._job = None
-        progress.hide()
-        progress.deleteLater()
 
 
 def words_of(imported: Imported, file_name: str, took_classes: bool) -> Notice:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QProgressDialog, QWidget
 
 from pspnet_core.atomic import check_place
@@ -15,10 +15,11 @@ from pspnet_core.errors import PspnetError
 from pspnet_core.export.onnx_packages import require_onnx
 from pspnet_core.project.project import Notice
 from pspnet_studio.jobs.model_export import ExportReport, export_apart
-from pspnet_studio.jobs.runner import JobHandle, Lane, Priority
+from pspnet_studio.jobs.runner import Lane, Priority
 from pspnet_studio.messages import tr
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.training import Training
+from pspnet_studio.windows.progress_flow import ProgressFlow
 
 _WIDTH_PX = 360
 _SUFFIX = "onnx"
@@ -33,7 +34,7 @@ def ask_file(parent: QWidget, proposal: Path) -> Path | None:
     return Path(dialog.selectedFiles()[0]) if dialog.exec() and dialog.selectedFiles() else None
 
 
-class ModelExportFlow(QObject):
+class ModelExportFlow(ProgressFlow):
     """Exports the version in use as ONNX, one export at a time.
 
     Args:
@@ -55,8 +56,6 @@ class ModelExportFlow(QObject):
         super().__init__(window)
         self._session, self._training, self._window, self._show = session, training, window, show
         self._ask_file = ask
-        self._progress: QProgressDialog | None = None
-        self._job: JobHandle | None = None
 
     def can_start(self) -> tuple[bool, str]:
         """Whether there is something to export, and if not, why not."""
@@ -126,19 +125,6 @@ class ModelExportFlow(QObject):
             on_done=on_done,
             on_error=on_error,
         )
-
-    def _on_cancelled(self) -> None:
-        if self._progress is not None:
-            self._close(self._progress)
-
-    def _close(self, progress: QProgressDialog) -> None:
-        if self._progress is not progress:
-            return
-        if self._job is not None:
-            self._job.cancel()  # one that has ended does not mind
-        self._progress = self._job = None
-        progress.hide()
-        progress.deleteLater()
 
 
 def _check(path: Path, folder: Path, checkpoint: Path) -> None:

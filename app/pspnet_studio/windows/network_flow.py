@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QProgressDialog, QWidget
 
 from pspnet_core.errors import PspnetError
@@ -13,11 +13,12 @@ from pspnet_core.pretrained import cached_weights
 from pspnet_core.project.project import Project
 from pspnet_core.remote import megabytes
 from pspnet_studio.dialogs.network import NetworkDialog
-from pspnet_studio.jobs.runner import JobHandle, Lane, Priority
+from pspnet_studio.jobs.runner import Lane, Priority
 from pspnet_studio.messages import tr
 from pspnet_studio.model.networks import NetworkChoice, name_of, network_choices
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.training import Training
+from pspnet_studio.windows.progress_flow import ProgressFlow
 
 if TYPE_CHECKING:
     from pspnet_core.download import DownloadProgress
@@ -27,7 +28,7 @@ _WIDTH_PX = 420
 _STEPS = 1000
 
 
-class NetworkFlow(QObject):
+class NetworkFlow(ProgressFlow):
     """Chooses the network that fine-tunes of the open project start with; one download at a time.
 
     Args:
@@ -40,8 +41,6 @@ class NetworkFlow(QObject):
     def __init__(self, session: Session, training: Training, window: QWidget, show: Callable[[object], None]) -> None:
         super().__init__(window)
         self._session, self._training, self._window, self._show = session, training, window, show
-        self._progress: QProgressDialog | None = None
-        self._job: JobHandle | None = None
         session.project_changed.connect(self._on_cancelled)
 
     def ask(self) -> None:
@@ -110,19 +109,6 @@ class NetworkFlow(QObject):
             on_done=on_done,
             on_error=on_error,
         )
-
-    def _on_cancelled(self) -> None:
-        if self._progress is not None:
-            self._close(self._progress)
-
-    def _close(self, progress: QProgressDialog) -> None:
-        if self._progress is not progress:
-            return
-        if self._job is not None:
-            self._job.cancel()  # one that has ended does not mind
-        self._progress = self._job = None
-        progress.hide()
-        progress.deleteLater()
 
 
 def _show_progress(progress: QProgressDialog, event: DownloadProgress) -> None:
