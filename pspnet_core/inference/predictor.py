@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pspnet_core.devices import is_out_of_memory, numerics_for, out_of_memory, resolve_device
+from pspnet_core.inference.logits import LogitGrid
 from pspnet_core.inference.upsample import BandedUpsampler
 from pspnet_core.inference.windows import window_rects, window_weights
 from pspnet_core.models.checkpoint import Checkpoint
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 WINDOW_PX = 512
 OVERLAP_PX = 128
 _GRID_PX = 32
+MAX_LOGIT_BYTES = 128 * 1024 * 1024
+"""Largest logit grid that a prediction hands on: 12 classes at stride 4 for 75 megapixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +41,15 @@ class WindowDone:
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """The last event: the whole image."""
+    """The last event: the whole image.
+
+    Attributes:
+        prediction: Class ids and confidence of all pixels.
+        logits: Where they come from; None where that would be larger than :data:`MAX_LOGIT_BYTES`.
+    """
 
     prediction: Prediction
+    logits: LogitGrid | None = None
 
 
 class Predictor:
@@ -101,6 +111,7 @@ class Predictor:
         total, done = sum(len(row) for row in rows), 0
         upsampler = BandedUpsampler(self.checkpoint.classes.indices, height, width, self._model)
         open_rows = _OpenRows(self._model.num_logits(width))
+        kept = self._empty_grid(height, width)
         for number, row in enumerate(rows):
             for rect in row:
                 seen = self._extended(rect, width, height)
@@ -108,9 +119,20 @@ class Predictor:
                 done += 1
                 yield WindowDone(done, total)
             end = rows[number + 1][0].y // stride if number + 1 < len(rows) else self._model.num_logits(height)
-            for _ in upsampler.add(open_rows.take(end)):
+            start, closed = open_rows.first, open_rows.take(end)
+            if kept is not None:
+                kept.values[:, start:end] = closed.to("cpu", torch.float16).numpy()
+            for _ in upsampler.add(closed):
                 yield WindowDone(done, total)
-        yield Predicted(upsampler.prediction())
+        yield Predicted(upsampler.prediction(), kept)
+
+    def _empty_grid(self, height: int, width: int) -> LogitGrid | None:
+        model, class_ids = self._model, self.checkpoint.classes.indices
+        shape = len(class_ids), model.num_logits(height), model.num_logits(width)
+        if 2 * math.prod(shape) > MAX_LOGIT_BYTES:
+            return None
+        values = np.empty(shape, np.float16)
+        return LogitGrid(values, model.logit_stride, class_ids, height, width, model.config.align_corners)
 
     def _extended(self, rect: Rect, width: int, height: int) -> Rect:
         """A window one pixel longer, where there is one, if logits stand on pixels instead of between them."""
@@ -134,7 +156,8 @@ class _OpenRows:
 
     def __init__(self, width: int) -> None:
         self._width = width
-        self._first = 0
+        self.first = 0
+        """Row of the first open logits."""
         self._sums: Tensor | None = None  # (K, n, w)
         self._weights = torch.empty(0, width)
 
@@ -143,22 +166,22 @@ class _OpenRows:
         if self._sums is None:
             self._sums = logits.new_zeros(channels, 0, self._width)
             self._weights = logits.new_zeros(0, self._width)
-        missing = top + height - self._first - self._sums.shape[1]
+        missing = top + height - self.first - self._sums.shape[1]
         if missing > 0:
             self._sums = torch.cat([self._sums, logits.new_zeros(channels, missing, self._width)], dim=1)
             self._weights = torch.cat([self._weights, logits.new_zeros(missing, self._width)])
         weights = torch.from_numpy(window_weights(height, width)).to(logits.device)
-        place = slice(top - self._first, top - self._first + height), slice(left, left + width)
+        place = slice(top - self.first, top - self.first + height), slice(left, left + width)
         self._sums[:, *place] += logits * weights
         self._weights[place] += weights
 
     def take(self, end: int) -> Tensor:
         """Mean logits (K, n, w) of the open rows before row ``end``, which are then closed."""
         assert self._sums is not None
-        count = end - self._first
+        count = end - self.first
         result = self._sums[:, :count] / self._weights[:count]
         self._sums, self._weights = self._sums[:, count:], self._weights[count:]
-        self._first = end
+        self.first = end
         return result
 
 

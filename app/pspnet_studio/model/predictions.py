@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 
@@ -17,6 +17,10 @@ from pspnet_studio.messages import tr
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.training import Training
 
+if TYPE_CHECKING:
+    from pspnet_core.inference.logits import LogitGrid
+    from pspnet_core.inference.predictor import Predicted
+
 _CACHE_BYTES = 128 * 1024 * 1024
 
 
@@ -25,10 +29,12 @@ class Predictions(QObject):
 
     Signals:
         state_changed: See :attr:`state`.
+        base_ready: The version's own prediction of the open document is there, or is another one.
         failed: A PspnetError.
     """
 
     state_changed = Signal()
+    base_ready = Signal()
     failed = Signal(object)
 
     def __init__(
@@ -39,7 +45,7 @@ class Predictions(QObject):
         self._training = training
         self._engine = engine
         self._handle: JobHandle | None = None
-        self._cache: OrderedDict[tuple[str, int], Prediction] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, int], Predicted] = OrderedDict()
         self.state = "none"
         """``none`` (no image), ``no_version``, ``running``, ``ready`` or ``failed``."""
         session.document_changed.connect(self._on_document_changed)
@@ -61,7 +67,7 @@ class Predictions(QObject):
             return
         known = self._cache.get((document.item_key, version))
         if known is not None:
-            self._show(known, version)
+            self._show(known.prediction, version)
             return
         if document.pixels.source is None:  # comes back when the image itself is there
             self._set_state("running")
@@ -74,7 +80,7 @@ class Predictions(QObject):
 
         def on_done(last: Any) -> None:
             self._handle = None
-            self._remember((key, version), last.prediction)
+            self._remember((key, version), last)
             if self._session.document is document and self._training.current_version == version:
                 self._show(last.prediction, version)
 
@@ -87,6 +93,18 @@ class Predictions(QObject):
             Lane.TORCH, predict, name=tr("predicting"), priority=Priority.VISIBLE, on_done=on_done, on_error=on_error
         )
         self._set_state("running")
+
+    def logits_of(self, item_key: str) -> LogitGrid | None:
+        """What the current version's own prediction of an image was made from; None where it is not kept."""
+        version = self._training.current_version
+        known = self._cache.get((item_key, version)) if version is not None else None
+        return known.logits if known is not None else None
+
+    def base_of(self, item_key: str) -> Prediction | None:
+        """The current version's own prediction of an image; None where it is not there."""
+        version = self._training.current_version
+        known = self._cache.get((item_key, version)) if version is not None else None
+        return known.prediction if known is not None else None
 
     def accept(self, only_unlabelled: bool = False) -> bool:
         """Take over the prediction as one undoable step; False when nothing changed or none is shown."""
@@ -112,10 +130,11 @@ class Predictions(QObject):
             self._session.autosave.project_changed()
         document.set_prediction(prediction, version)
         self._set_state("ready")
+        self.base_ready.emit()
 
-    def _remember(self, key: tuple[str, int], prediction: Prediction) -> None:
-        self._cache[key] = prediction
-        while sum(p.class_map.nbytes + p.confidence.nbytes for p in self._cache.values()) > _CACHE_BYTES:
+    def _remember(self, key: tuple[str, int], predicted: Predicted) -> None:
+        self._cache[key] = predicted
+        while sum(_num_bytes(known) for known in self._cache.values()) > _CACHE_BYTES:
             if len(self._cache) == 1:
                 break
             self._cache.popitem(last=False)
@@ -123,3 +142,8 @@ class Predictions(QObject):
     def _set_state(self, state: str) -> None:
         self.state = state
         self.state_changed.emit()
+
+
+def _num_bytes(predicted: Predicted) -> int:
+    logits = predicted.logits.num_bytes if predicted.logits is not None else 0
+    return predicted.prediction.class_map.nbytes + predicted.prediction.confidence.nbytes + logits

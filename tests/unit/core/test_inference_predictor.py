@@ -1,5 +1,7 @@
 """Windows, banded upsampling and whole-image prediction."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +16,7 @@ import skimage.data  # noqa: E402
 from pspnet_core.classes import ClassSet  # noqa: E402
 from pspnet_core.errors import DeviceError  # noqa: E402
 from pspnet_core.inference import Predicted, Predictor, WindowDone  # noqa: E402
+from pspnet_core.inference import predictor as predictor_module  # noqa: E402
 from pspnet_core.inference import upsample as upsample_module  # noqa: E402
 from pspnet_core.inference.upsample import BandedUpsampler  # noqa: E402
 from pspnet_core.inference.windows import window_rects, window_weights  # noqa: E402
@@ -251,3 +254,31 @@ def test_out_of_memory_is_told(checkpoint, monkeypatch):
     monkeypatch.setattr(checkpoint.model, "logits", fail)
     with pytest.raises(DeviceError, match="ran out"):
         predictor.predict(np.zeros((8, 8, 3), np.uint8))
+
+
+@pytest.mark.parametrize("grid", ["studio-fast", "align", "stride 8"])
+def test_logits_of_the_whole_image_come_with_it(grids, grid, exact, monkeypatch):
+    """They are what the prediction was made from, also across windows."""
+    model = grids[grid].eval()
+    monkeypatch.setattr(model, "logits", linear_logits(model))
+    *_, last = Predictor(Checkpoint(model, CLASSES), "cpu", window_px=256).predict_windows(located(300, 530))
+    logits = last.logits
+    assert (logits.height, logits.width, logits.stride) == (300, 530, model.logit_stride)
+    assert logits.class_ids == CLASSES.indices
+    s = logits.stride
+    ys, xs = ((0.0 if logits.align_corners else (s - 1) / 2) + s * np.arange(n) for n in logits.values.shape[1:])
+    a, b, c = PLANES.T[:, :, None, None]
+    np.testing.assert_allclose(logits.values, a * xs + b * ys[:, None] + c, rtol=2e-3, atol=2e-3)
+
+
+def test_logits_too_large_to_keep_are_left_out(checkpoint, monkeypatch):
+    monkeypatch.setattr(predictor_module, "MAX_LOGIT_BYTES", 1000)
+    *_, last = Predictor(checkpoint, "cpu").predict_windows(np.zeros((100, 100, 3), np.uint8))
+    assert last.logits is None
+    assert last.prediction.class_map.shape == (100, 100)
+
+
+def test_logits_need_no_torch():
+    """The window names their type before torch is there."""
+    code = "import sys; from pspnet_core.inference.logits import LogitGrid; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
