@@ -13,18 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from pspnet_core.classes import ClassDef, ClassSet, Color
 from pspnet_core.errors import ProjectError
 from pspnet_core.imaging.class_maps import ids_of
 from pspnet_core.project import class_ids, plane_files
 from pspnet_core.project.discovery import Found, find_items, natural_key
 from pspnet_core.project.places import OWN_FOLDER, own_folder
-from pspnet_core.project.records import Annotation, Item, ItemState, Notice, Split, Status
+from pspnet_core.project.records import Annotation, Item, ItemState, Notice, PixelCounts, Split, Status
 from pspnet_core.project.sources import NewSources, plan_sources
 from pspnet_core.project.store import ProjectRecord, read_record, write_record
-from pspnet_core.types import UNLABELLED, ClassMap, ProvenanceMap
+from pspnet_core.types import ClassMap, ProvenanceMap
 
 __all__ = [
     "OWN_FOLDER",
@@ -251,7 +249,7 @@ class Project:
         return replace(annotation, notices=(*annotation.notices, notice))
 
     def save_annotation(self, item: Item, class_map: ClassMap, provenance: ProvenanceMap) -> None:
-        """Save the planes of an item, and how much of it is labelled in its state.
+        """Save the planes of an item, and count in its state what is labelled, painted and accepted.
 
         Args:
             item: Of this project.
@@ -264,8 +262,7 @@ class Project:
         if self._is_new:
             self.save()  # the class table goes first: a mask means little without it
         plane_files.write_own(self._folder, item.key, class_map, provenance, self.classes)
-        labelled_px = int(np.count_nonzero(class_map != UNLABELLED))
-        self.set_state(item.key, labelled_px=labelled_px, total_px=int(class_map.size))
+        self.set_state(item.key, **PixelCounts.of(class_map, provenance).to_state())
 
     def add_source(self, paths: Path | Iterable[Path]) -> Rescan:
         """Add folders or files, also from elsewhere; call :meth:`save` to keep them.
@@ -311,7 +308,7 @@ class Project:
         """Forget how much of the found mask of these items is labelled: it is another one now."""
         for key in keys:
             if not plane_files.mask_path(self._folder, key).exists() and self.state(key).total_px:
-                self.set_state(key, labelled_px=0, total_px=0)
+                self.set_state(key, labelled_px=0, total_px=0, painted_px=None, accepted_px=None)
 
     def _set_sources(self, sources: NewSources) -> None:
         with self._lock:

@@ -8,7 +8,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pspnet_core.types import ClassMap, ProvenanceMap
+import numpy as np
+
+from pspnet_core.types import UNLABELLED, ClassMap, Provenance, ProvenanceMap
+
+# Plain numbers: numpy compares an array with a member of an IntEnum ten times as slowly.
+_PAINTED, _ACCEPTED = int(Provenance.PAINTED), int(Provenance.ACCEPTED)
+_BAND_PX = 256
 
 
 class Split(StrEnum):
@@ -57,6 +63,8 @@ class ItemState:
         status: Set by the person or by the first stroke.
         labelled_px: Labelled pixels when the planes were last saved.
         total_px: All pixels then; 0 when they never were.
+        painted_px: Those of the labelled ones that a hand painted; None when they were never counted.
+        accepted_px: Those that were accepted from a prediction; None when they were never counted.
         unaided_blocks: Hexadecimal bit string of the blocks labelled before any prediction was shown.
         prediction_shown: Whether a prediction was ever on display over this item.
     """
@@ -64,6 +72,8 @@ class ItemState:
     status: Status = Status.NEW
     labelled_px: int = 0
     total_px: int = 0
+    painted_px: int | None = None
+    accepted_px: int | None = None
     unaided_blocks: str = ""
     prediction_shown: bool = False
 
@@ -83,9 +93,48 @@ class ItemState:
             Status(data.get("status", Status.NEW)),
             int(data.get("labelled_px", 0)),
             int(data.get("total_px", 0)),
+            _count(data.get("painted_px")),
+            _count(data.get("accepted_px")),
             str(data.get("unaided_blocks", "")),
             bool(data.get("prediction_shown", False)),
         )
+
+
+def _count(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+@dataclass(frozen=True, slots=True)
+class PixelCounts:
+    """How many pixels of an item are labelled, and how they came to be; named as in :class:`ItemState`.
+
+    Attributes:
+        labelled_px: With a class.
+        total_px: All.
+        painted_px: With a class that a hand painted.
+        accepted_px: With a class that was accepted from a prediction.
+    """
+
+    labelled_px: int
+    total_px: int
+    painted_px: int
+    accepted_px: int
+
+    @staticmethod
+    def of(class_map: ClassMap, provenance: ProvenanceMap) -> PixelCounts:
+        """Count two planes of one shape (H, W)."""
+        labelled_px = painted_px = accepted_px = 0
+        for top in range(0, class_map.shape[0], _BAND_PX):  # in bands: no mask is as large as the image
+            band, origin = class_map[top : top + _BAND_PX], provenance[top : top + _BAND_PX]
+            labelled = band != UNLABELLED
+            labelled_px += int(np.count_nonzero(labelled))
+            painted_px += int(np.count_nonzero(labelled & (origin == _PAINTED)))
+            accepted_px += int(np.count_nonzero(labelled & (origin == _ACCEPTED)))
+        return PixelCounts(labelled_px, int(class_map.size), painted_px, accepted_px)
+
+    def to_state(self) -> dict[str, int]:
+        """The fields of a state."""
+        return {name: getattr(self, name) for name in PixelCounts.__slots__}
 
 
 @dataclass(frozen=True, slots=True)

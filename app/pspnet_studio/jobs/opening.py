@@ -11,6 +11,7 @@ from pspnet_core.imaging.planes import PlaneStore
 from pspnet_core.imaging.source import ArraySource
 from pspnet_core.imaging.tiff_source import TiffSource
 from pspnet_core.project.project import Item, Notice, Project
+from pspnet_core.project.records import PixelCounts
 from pspnet_core.types import UNLABELLED, Provenance
 from pspnet_studio.jobs.read_ahead import PictureStore
 
@@ -30,7 +31,7 @@ class Opened:
         step: The size; a reduced picture, the picture itself, or both.
         class_plane: Class ids, 255 = unlabelled.
         provenance_plane: Provenance values.
-        labelled_px: How many pixels have a class.
+        counts: Of its pixels, where the project did not know them.
         notices: What a person should know (a mask of another size, new classes, ...).
     """
 
@@ -38,7 +39,7 @@ class Opened:
     step: OpenStep
     class_plane: PlaneStore
     provenance_plane: PlaneStore
-    labelled_px: int
+    counts: PixelCounts | None
     notices: tuple[Notice, ...]
 
 
@@ -101,4 +102,16 @@ def _opened(project: Project, item: Item, step: OpenStep, unsaved: Planes | None
         classes = PlaneStore.from_array(annotation.class_map, UNLABELLED)
         provenance = PlaneStore.from_array(annotation.provenance, Provenance.UNTOUCHED)
         notices = tuple(annotation.notices)
-    return Opened(item, step, classes, provenance, classes.count_written(), notices)
+    state = project.state(item.key)
+    is_known = state.total_px > 0 and (state.painted_px is not None or state.labelled_px == 0)
+    counts = None if is_known else _counts(classes, provenance)
+    return Opened(item, step, classes, provenance, counts, notices)
+
+
+def _counts(class_plane: PlaneStore, provenance_plane: PlaneStore) -> PixelCounts:
+    labelled = painted = accepted = 0
+    for rect in class_plane.written_rects():
+        part = PixelCounts.of(class_plane.read(rect), provenance_plane.read(rect))
+        labelled, painted = labelled + part.labelled_px, painted + part.painted_px
+        accepted += part.accepted_px
+    return PixelCounts(labelled, class_plane.width * class_plane.height, painted, accepted)

@@ -35,6 +35,10 @@ class ItemRole(IntEnum):
     SPLIT = Qt.ItemDataRole.UserRole.value + 4
     SHARE = Qt.ItemDataRole.UserRole.value + 5
     """Labelled share, 0 to 1."""
+    PAINTED = Qt.ItemDataRole.UserRole.value + 7
+    """Share that a hand painted, 0 to 1."""
+    ACCEPTED = Qt.ItemDataRole.UserRole.value + 8
+    """Share that was accepted from a prediction, 0 to 1."""
     THUMBNAIL = Qt.ItemDataRole.UserRole.value + 6
     """What the thumbnail source has for the key, or None."""
 
@@ -42,6 +46,8 @@ class ItemRole(IntEnum):
 _STATE_ROLES = [
     ItemRole.STATUS.value,
     ItemRole.SHARE.value,
+    ItemRole.PAINTED.value,
+    ItemRole.ACCEPTED.value,
     ItemRole.TOOL_TIP.value,
     ItemRole.ACCESSIBLE_TEXT.value,
 ]
@@ -53,6 +59,8 @@ class SortBy(StrEnum):
     NAME = "name"
     STATUS = "status"
     LABELLED = "labelled"
+    PAINTED = "painted"
+    ACCEPTED = "accepted"
 
 
 class ThumbnailSource(Protocol):
@@ -97,6 +105,8 @@ class ItemListModel(QAbstractListModel):
         self.items: list[Item] = []
         self.statuses: list[Status] = []
         self.shares: list[float] = []
+        self.painted: list[float] = []
+        self.accepted: list[float] = []
         self._counts: Counter[Status] = Counter()
         self._folded_keys: list[str] | None = None
         self._rows: dict[str, int] = {}
@@ -113,6 +123,8 @@ class ItemListModel(QAbstractListModel):
         states = [project.state(item.key) for item in self.items] if project else []
         self.statuses = [state.status for state in states]
         self.shares = [_share(state.labelled_px, state.total_px) for state in states]
+        self.painted = [_share(state.painted_px, state.total_px) for state in states]
+        self.accepted = [_share(state.accepted_px, state.total_px) for state in states]
         self._counts = Counter(self.statuses)
         self._folded_keys = None
         self._rows = {item.key: row for row, item in enumerate(self.items)}
@@ -154,6 +166,10 @@ class ItemListModel(QAbstractListModel):
                 return item.split
             case ItemRole.SHARE:
                 return self.shares[row]
+            case ItemRole.PAINTED:
+                return self.painted[row]
+            case ItemRole.ACCEPTED:
+                return self.accepted[row]
             case ItemRole.THUMBNAIL:
                 return None if self._thumbnails is None else self._thumbnails.thumbnail(item.key)
             case ItemRole.TOOL_TIP | ItemRole.ACCESSIBLE_TEXT:
@@ -162,21 +178,29 @@ class ItemListModel(QAbstractListModel):
 
     def _description(self, row: int) -> str:
         item = self.items[row]
-        return tr("{key}: {status}, {share} labelled").format(
+        text = tr("{key}: {status}, {share} labelled").format(
             key=item.key, status=status_text(self.statuses[row]).lower(), share=share_text(self.shares[row])
         )
+        painted, accepted = self.painted[row], self.accepted[row]
+        if not painted and not accepted:
+            return text
+        parts = (tr("{share} painted"), painted), (tr("{share} accepted"), accepted)
+        words = [part.format(share=share_text(share)) for part, share in parts if share]
+        return tr("{text} ({parts})").format(text=text, parts=", ".join(words))
 
     def _on_state_changed(self, key: str) -> None:
         row, project = self._rows.get(key), self._session.project
         if row is None or project is None:
             return
         state = project.state(key)
-        share = _share(state.labelled_px, state.total_px)
-        if (state.status, share) == (self.statuses[row], self.shares[row]):
+        pixels = state.labelled_px, state.painted_px, state.accepted_px
+        shares = tuple(_share(count, state.total_px) for count in pixels)
+        if (state.status, *shares) == (self.statuses[row], self.shares[row], self.painted[row], self.accepted[row]):
             return
         self._counts[self.statuses[row]] -= 1
         self._counts[state.status] += 1
-        self.statuses[row], self.shares[row] = state.status, share
+        self.statuses[row] = state.status
+        self.shares[row], self.painted[row], self.accepted[row] = shares
         self.dataChanged.emit(self.index(row), self.index(row), _STATE_ROLES)
 
     def rowCount(self, parent: _Index = _NO_INDEX) -> int:
@@ -287,6 +311,12 @@ class ItemFilterModel(QAbstractListModel):
             case SortBy.LABELLED:
                 shares = self._source.shares
                 return lambda row: shares[row]
+            case SortBy.PAINTED:
+                painted = self._source.painted
+                return lambda row: painted[row]
+            case SortBy.ACCEPTED:
+                accepted = self._source.accepted
+                return lambda row: accepted[row]
         return float
 
     def _rebuild(self) -> None:
@@ -348,8 +378,8 @@ class ItemFilterModel(QAbstractListModel):
         return self._source.value(self._order[index.row()], role) if index.isValid() else None
 
 
-def _share(labelled_px: int, total_px: int) -> float:
-    return labelled_px / total_px if total_px > 0 else 0.0
+def _share(num_px: int | None, total_px: int) -> float:
+    return num_px / total_px if num_px and total_px > 0 else 0.0
 
 
 def _name(item: Item) -> str:

@@ -353,8 +353,8 @@ class Session(QObject):
         planes = opened.class_plane, opened.provenance_plane
         document = Document(key, pixels, *planes, self._histories.of(key), self)
         self._set_document(document)
-        if project.state(key).total_px == 0:  # an imported mask was never counted: the list shows its share from now on
-            project.set_state(key, labelled_px=opened.labelled_px, total_px=step.width * step.height)
+        if opened.counts is not None:  # an imported mask was never counted: the list shows its share from now on
+            project.set_state(key, **opened.counts.to_state())
             self.state_changed.emit(key)
         if self._told_classes != project.classes:  # its mask brought new ones
             self._after_classes_changed()

@@ -149,6 +149,8 @@ class ImagesPanel(QWidget):
             (SortBy.NAME, tr("By name")),
             (SortBy.STATUS, tr("By status")),
             (SortBy.LABELLED, tr("By labelled share")),
+            (SortBy.PAINTED, tr("By painted share")),
+            (SortBy.ACCEPTED, tr("By accepted share")),
         ):
             action = group.addAction(QAction(text, menu, checkable=True))
             action.setData(sort_by)

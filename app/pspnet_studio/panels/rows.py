@@ -13,11 +13,11 @@ from pspnet_core.project.project import Status
 from pspnet_studio.assets import pixmap
 from pspnet_studio.messages import tr
 from pspnet_studio.model.lists import ItemRole, share_text, status_text
+from pspnet_studio.panels.share_bar import BAR_PX, draw_shares
 from pspnet_studio.panels.thumbnails import THUMBNAIL_PX
 from pspnet_studio.theme import SPACE_M, SPACE_S, SPACE_XS, Tokens, tokens
 
 _Index = QModelIndex | QPersistentModelIndex
-_BAR_PX = 4
 _MARKER_PX = 3
 
 STATUS_ICONS = {
@@ -70,7 +70,7 @@ def _bold(font: QFont) -> QFont:
 
 
 class ItemDelegate(QStyledItemDelegate):
-    """A row of the image list: thumbnail, name, folder, status in icon and word, labelled share.
+    """A row of the image list: thumbnail, name, folder, status in icon and word, labelled share by origin.
 
     Args:
         current_key: Gives the key of the open image, whose row is marked.
@@ -83,7 +83,7 @@ class ItemDelegate(QStyledItemDelegate):
     def row_height(self, font: QFont) -> int:
         """Height of every row, in logical pixels."""
         text_height = QFontMetrics(font).height() + 2 * QFontMetrics(small(font)).height()
-        return max(THUMBNAIL_PX, text_height + _BAR_PX + 2 * SPACE_XS) + 2 * SPACE_S
+        return max(THUMBNAIL_PX, text_height + BAR_PX + 2 * SPACE_XS) + 2 * SPACE_S
 
     def sizeHint(self, option: QStyleOptionViewItem, _index: _Index) -> QSize:
         return QSize(220, self.row_height(option.font))
@@ -125,7 +125,7 @@ class ItemDelegate(QStyledItemDelegate):
         name_height, line = QFontMetrics(name_font).height(), QFontMetrics(small_font).height()
         folder, status, share = (index.data(role) for role in (ItemRole.FOLDER, ItemRole.STATUS, ItemRole.SHARE))
         status = Status(status)  # Qt hands a plain str back
-        height = name_height + (line if folder else 0) + line + 2 * SPACE_XS + _BAR_PX
+        height = name_height + (line if folder else 0) + line + 2 * SPACE_XS + BAR_PX
         top = rect.center().y() - height // 2 + 1
         painter.setFont(name_font)
         painter.setPen(t.text)
@@ -138,16 +138,8 @@ class ItemDelegate(QStyledItemDelegate):
             top += line
         top += SPACE_XS
         self._draw_status(painter, QRect(rect.left(), top, rect.width(), line), index, status, share, t)
-        bar = QRectF(rect.left(), top + line + SPACE_XS, rect.width(), _BAR_PX)
-        painter.setPen(Qt.PenStyle.NoPen)
-        track = QColor(t.disabled)
-        track.setAlphaF(0.35)  # seen on the tint of the chosen row, too
-        painter.setBrush(track)
-        painter.drawRoundedRect(bar, _BAR_PX / 2, _BAR_PX / 2)
-        if share > 0:
-            bar.setWidth(max(_BAR_PX, bar.width() * min(1.0, share)))
-            painter.setBrush(status_color(Status.DONE if status is Status.DONE else Status.IN_PROGRESS, t))
-            painter.drawRoundedRect(bar, _BAR_PX / 2, _BAR_PX / 2)
+        bar = QRect(rect.left(), top + line + SPACE_XS, rect.width(), BAR_PX)
+        draw_shares(painter, bar, share, index.data(ItemRole.PAINTED), index.data(ItemRole.ACCEPTED), t)
 
     def _draw_status(
         self, painter: QPainter, rect: QRect, index: _Index, status: Status, share: float, t: Tokens

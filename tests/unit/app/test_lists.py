@@ -67,6 +67,25 @@ def test_roles_say_what_the_row_shows() -> None:
     assert index.data(ItemRole.TOOL_TIP) == "a/b/photo.jpg: in progress, 25 % labelled"
 
 
+def test_description_says_where_labels_come_from() -> None:
+    session, shown = make(["a.jpg", "b.jpg"])
+    session.change("a.jpg", labelled_px=60, total_px=100, painted_px=45, accepted_px=5)
+    session.change("b.jpg", labelled_px=60, total_px=100, painted_px=0, accepted_px=60)
+    index = shown.index(0)
+    assert (index.data(ItemRole.PAINTED), index.data(ItemRole.ACCEPTED)) == (0.45, 0.05)
+    assert index.data(ItemRole.TOOL_TIP) == "a.jpg: new, 60 % labelled (45 % painted, 5 % accepted)"
+    assert shown.index(1).data(ItemRole.ACCESSIBLE_TEXT) == "b.jpg: new, 60 % labelled (60 % accepted)"
+
+
+def test_only_another_origin_of_the_same_pixels_is_told_too() -> None:
+    session, shown = make(["a.jpg"])
+    session.change("a.jpg", labelled_px=60, total_px=100, painted_px=0, accepted_px=60)
+    told: list[list[int]] = []
+    shown.dataChanged.connect(lambda _first, _last, roles: told.append(list(roles)))
+    session.change("a.jpg", painted_px=60, accepted_px=0)
+    assert any(ItemRole.PAINTED in roles for roles in told)
+
+
 @pytest.mark.parametrize(
     ("share", "text"), [(0, "0 %"), (0.0001, "<1 %"), (0.5, "50 %"), (0.9999, "99 %"), (1, "100 %")]
 )
@@ -103,6 +122,16 @@ def test_sorting_by_labelled_share() -> None:
     session.change("b.jpg", labelled_px=1, total_px=10)
     shown.set_sort(SortBy.LABELLED)
     assert shown.keys() == ["c.jpg", "b.jpg", "a.jpg"]
+
+
+def test_sorting_by_painted_and_by_accepted_share() -> None:
+    session, shown = make(["a.jpg", "b.jpg", "c.jpg"])
+    session.change("a.jpg", labelled_px=10, total_px=10, painted_px=9, accepted_px=1)
+    session.change("b.jpg", labelled_px=10, total_px=10, painted_px=2, accepted_px=8)
+    shown.set_sort(SortBy.PAINTED)
+    assert shown.keys() == ["c.jpg", "b.jpg", "a.jpg"]
+    shown.set_sort(SortBy.ACCEPTED)
+    assert shown.keys() == ["c.jpg", "a.jpg", "b.jpg"]
 
 
 def test_painting_never_moves_a_row() -> None:

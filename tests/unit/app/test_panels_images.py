@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QColor, QPixmap
+from PySide6.QtCore import QPoint, QRect, Qt
+from PySide6.QtGui import QColor, QImage, QPainter, QPixmap
 from PySide6.QtWidgets import QComboBox, QLabel, QLineEdit, QMenu, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
@@ -18,7 +18,9 @@ from pspnet_studio.jobs.thumbnails import ThumbnailRequests, thumbnails
 from pspnet_studio.model.lists import ItemRole
 from pspnet_studio.panels.empty import EmptyState
 from pspnet_studio.panels.images import ImagesPanel
+from pspnet_studio.panels.share_bar import BAR_PX, draw_shares
 from pspnet_studio.panels.thumbnails import ThumbnailCache
+from pspnet_studio.theme import LIGHT
 from tests.helpers.fakes import FakeProject, FakeSession
 
 KEYS = ["a/img1.jpg", "a/img2.jpg", "b/img3.jpg", "b/img10.jpg"]
@@ -185,6 +187,22 @@ def test_rows_of_every_kind_are_painted(qtbot: QtBot, session: FakeSession) -> N
     image = panel.grab().toImage()
     colors = {image.pixelColor(x, y).name() for x in range(image.width()) for y in range(image.height())}
     assert "#ff00ff" in colors
+
+
+def test_bar_tells_painted_accepted_and_imported_apart_without_colour(qtbot: QtBot) -> None:
+    """In full, in stripes, and as a thin line: how many of the rows of pixels, and of the columns, are filled."""
+    image = QImage(100, BAR_PX, QImage.Format.Format_RGB32)
+    image.fill(QColor("white"))
+    painter = QPainter(image)
+    draw_shares(painter, QRect(0, 0, 100, BAR_PX), 0.9, 0.3, 0.3, LIGHT)
+    painter.end()
+    track = image.pixelColor(95, 2)
+    filled = [[image.pixelColor(x, y) != track for x in range(4, 96)] for y in range(BAR_PX)]
+    rows = [sum(filled[y][x] for y in range(BAR_PX)) for x in range(92)]
+    assert set(rows[:24]) == {BAR_PX}
+    assert set(rows[28:54]) == {0, BAR_PX}
+    assert max(rows[58:84]) < BAR_PX
+    assert min(rows[58:84]) > 0
 
 
 class TestThumbnails:

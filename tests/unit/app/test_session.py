@@ -94,7 +94,28 @@ def test_paint_is_saved_by_itself_and_comes_back(qtbot: QtBot, session: Session,
     assert (annotation.provenance[4:24, 3:13] == Provenance.PAINTED).all()
     assert project.state("photo_0.png").status is Status.IN_PROGRESS
     assert project.state("photo_0.png").labelled_px == 200
+    assert project.state("photo_0.png").painted_px == 200
+    assert project.state("photo_0.png").accepted_px == 0
     assert files_below(folder) == before
+
+
+def test_what_an_older_program_did_not_count_is_counted_when_it_is_opened(
+    qtbot: QtBot, session: Session, tmp_path: Path
+) -> None:
+    folder = make_folder(tmp_path / "photos")
+    project = Project.open(folder)
+    class_map, provenance = np.full((120, 160), 255, np.uint8), np.zeros((120, 160), np.uint8)
+    class_map[:10], provenance[:4], provenance[4:10] = 1, Provenance.PAINTED, Provenance.ACCEPTED
+    project.save_annotation(project.item("photo_0.png"), class_map, provenance)
+    project.set_state("photo_0.png", painted_px=None, accepted_px=None)
+    project.save()
+    told: list[str] = []
+    session.state_changed.connect(told.append)
+    open_folder(qtbot, session, folder)
+    assert session.project is not None
+    state = session.project.state("photo_0.png")
+    assert (state.painted_px, state.accepted_px) == (4 * 160, 6 * 160)
+    assert told == ["photo_0.png"]
 
 
 def test_going_on_saves_and_coming_back_keeps_undo(qtbot: QtBot, session: Session, tmp_path: Path) -> None:

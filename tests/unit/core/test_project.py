@@ -15,6 +15,7 @@ from pspnet_core.errors import ClassSetError, ProjectError, StorageError
 from pspnet_core.project import class_ids, places
 from pspnet_core.project.discovery import natural_key
 from pspnet_core.project.project import Project, Split, Status
+from pspnet_core.project.records import PixelCounts
 from tests.helpers.tiny_files import contents, half_mask, put_image, put_mask
 
 
@@ -76,7 +77,10 @@ def test_everything_comes_back(root) -> None:
     assert again.classes == project.classes
     assert again.settings == {"brush": {"diameter": 20}}
     assert again.state(item.key) == project.state(item.key)
-    assert (again.state(item.key).labelled_px, again.state(item.key).total_px) == (48, 96)
+    state = again.state(item.key)
+    assert (state.labelled_px, state.total_px) == (48, 96)
+    assert state.painted_px == int((provenance[class_map != 255] == 2).sum())
+    assert state.accepted_px == int((provenance[class_map != 255] == 1).sum())
     annotation = again.load_annotation(again.item(item.key), 12, 8)
     np.testing.assert_array_equal(annotation.class_map, class_map)
     np.testing.assert_array_equal(annotation.provenance, provenance)
@@ -84,6 +88,20 @@ def test_everything_comes_back(root) -> None:
     data = json.loads((root / ".pspnet-studio/project.json").read_text())
     assert data["format"] == 1
     assert list(data["items"]) == [item.key]
+
+
+def test_painted_and_accepted_pixels_are_counted_in_bands_of_any_size() -> None:
+    rng = np.random.default_rng(0)
+    class_map = rng.choice(np.array([0, 1, 255], np.uint8), (700, 30))
+    provenance = rng.integers(0, 5, (700, 30), np.uint8)
+    counts = PixelCounts.of(class_map, provenance)
+    labelled = class_map != 255
+    assert counts.to_state() == {
+        "labelled_px": int(labelled.sum()),
+        "total_px": 700 * 30,
+        "painted_px": int((labelled & (provenance == 2)).sum()),
+        "accepted_px": int((labelled & (provenance == 1)).sum()),
+    }
 
 
 def test_found_masks_are_imported_and_our_own_go_before_them(root) -> None:
@@ -318,6 +336,7 @@ def test_rescan_sees_masks_that_came_and_counts_them_anew(root) -> None:
     assert project.has_annotation(item)
     assert project.load_annotation(item, 12, 8).class_map[0, 0] == 2
     assert project.state(item.key).total_px == 0
+    assert project.state(item.key).painted_px is None
     assert project.state(item.key).status is Status.IN_PROGRESS
     painted = project.item("images/test/c.jpg")
     assert project.state(painted.key).labelled_px == 48
