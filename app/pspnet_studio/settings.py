@@ -77,6 +77,15 @@ class Settings:
         self._store.setValue("overlay_opacity", opacity)
 
     @property
+    def has_minimap(self) -> bool:
+        """Whether the minimap is switched on."""
+        return str(self._store.value("has_minimap", "true")) == "true"
+
+    @has_minimap.setter
+    def has_minimap(self, has_minimap: bool) -> None:
+        self._store.setValue("has_minimap", "true" if has_minimap else "false")
+
+    @property
     def tool_options(self) -> dict[str, Any]:
         """Options of the tools that were changed, by ``tool.name``."""
         try:

@@ -106,6 +106,19 @@ class PlaneStore:
                 out[_inside(part, area)] = tile[_in_tile(part, key)]
         return out
 
+    def thinned(self, step: int) -> Plane:
+        """Every ``step``-th pixel of every ``step``-th row, from the first one; owned by the caller.
+
+        Args:
+            step: A power of two, at most 512. However large the plane is, it costs what the result holds.
+        """
+        assert TILE_PX % step == 0, "a tile has to begin with a pixel that is taken"
+        out = np.full((-(-self.height // step), -(-self.width // step)), self.fill_value, np.uint8)
+        side = TILE_PX // step
+        for (row, column), tile in self._tiles.items():
+            out[row * side : (row + 1) * side, column * side : (column + 1) * side] = tile[::step, ::step]
+        return out
+
     def write(self, rect: Rect, values: Plane, mask: BoolMask | None = None) -> None:
         """Set the pixels of ``rect`` (those that ``mask`` selects) to ``values``.
 

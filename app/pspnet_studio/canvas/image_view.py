@@ -145,6 +145,11 @@ class ImageView(QWidget):
         self._is_fitted = False
         self._set_viewport(mine.showing(theirs.scale, x, y))
 
+    def look_at(self, x: float, y: float) -> None:
+        """Bring an image point into the middle of the view, as far as the image stays in sight."""
+        self._is_fitted = False
+        self._set_viewport(self.viewport.showing(self.zoom, x, y).panned(0, 0))
+
     def set_overlay_opacity(self, opacity: float) -> None:
         """Opacity of what lies over the photograph, 0 to 1."""
         self._screen.set_opacity(opacity)

@@ -93,13 +93,27 @@ class ViewState(QObject):
 
     Signals:
         changed: The look changed.
+        minimap_changed: The minimap was switched on or off.
     """
 
     changed = Signal()
+    minimap_changed = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._look = Look()
+        self._has_minimap = True
+
+    @property
+    def has_minimap(self) -> bool:
+        """Whether the whole image is shown in a corner while a part of it fills the canvas."""
+        return self._has_minimap
+
+    def set_minimap(self, has_minimap: bool) -> None:
+        """Switch the minimap on or off."""
+        if has_minimap != self._has_minimap:
+            self._has_minimap = has_minimap
+            self.minimap_changed.emit()
 
     @property
     def look(self) -> Look:

@@ -94,6 +94,7 @@ class Commands(QObject):
         tool_state.overlay_changed.connect(self.update_enabled)
         tool_state.changed.connect(self._on_class_changed)
         self._view_state.changed.connect(self.update_enabled)
+        self._view_state.minimap_changed.connect(self.update_enabled)
         self.update_enabled()
 
     def open_sample(self) -> None:
@@ -163,6 +164,7 @@ class Commands(QObject):
         self._actions["split_photo"].setChecked(arrangement is Arrangement.PHOTO)
         self._actions["split_compare"].setChecked(arrangement is Arrangement.COMPARE)
         self._actions["contours"].setChecked(look.contours)
+        self._actions["minimap"].setChecked(self._view_state.has_minimap)
         self._actions["highlight"].setChecked(look.highlight is not None)
         self._actions["only_unlabelled"].setChecked(self._tool_state.only_unlabelled)
         self._actions["lock_class"].setChecked(self._tool_state.class_id in self._tool_state.locked)
@@ -198,6 +200,7 @@ class Commands(QObject):
             "split_compare": lambda: self._split(Arrangement.COMPARE),
             "contours": lambda: self._view_state.set_contours(not self._view_state.look.contours),
             "highlight": self._highlight,
+            "minimap": lambda: self._view_state.set_minimap(not self._view_state.has_minimap),
             "smaller": lambda: tools.grow_brush(-1),
             "larger": lambda: tools.grow_brush(1),
             "only_unlabelled": lambda: tools.set_only_unlabelled(not tools.only_unlabelled),

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from pspnet_core.errors import PspnetError
 from pspnet_studio.canvas.compare import CompareView
+from pspnet_studio.canvas.minimap import Minimap
 from pspnet_studio.canvas.view import CanvasView
 from pspnet_studio.dialogs.leave import ask_quit_unsaved
 from pspnet_studio.jobs.tool_work import in_tool_lane
@@ -90,6 +91,8 @@ class MainWindow(QMainWindow):
         self.actions_by_id = make_actions(self)
         self.view_state = ViewState(self)
         self.canvas = CanvasView(tool_state, self, in_tool_lane(session.runner))
+        self.view_state.set_minimap(settings.has_minimap)
+        self.minimap = Minimap(self.canvas, tool_state, self.view_state)
         self.compare = CompareView(self.canvas, tool_state, self.view_state)
         self.welcome = WelcomePage(self)
         self.message_bar = MessageBar(self)
@@ -265,6 +268,7 @@ class MainWindow(QMainWindow):
     def _on_classes_changed(self) -> None:
         if self._session.project is not None:
             self.canvas.set_classes(self._session.project.classes)
+            self.minimap.set_classes(self._session.project.classes)
             self.compare.set_classes(self._session.project.classes)
 
     def _on_training_seconds(self, seconds: int) -> None:
@@ -314,6 +318,7 @@ class MainWindow(QMainWindow):
         self._settings.brush_diameter = self._tool_state.diameter
         self._settings.overlay_opacity = self._tool_state.opacity
         self._settings.tool_options = self._tool_state.options
+        self._settings.has_minimap = self.view_state.has_minimap
         self._session.runner.shutdown()
         event.accept()
 
