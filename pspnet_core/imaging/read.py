@@ -27,14 +27,17 @@ from pspnet_core.imaging.decoding import (
     decoding,
     unsupported_depth,
 )
+from pspnet_core.imaging.tiff_file import open_tiff_page
 from pspnet_core.types import RgbImage
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 """Suffixes (lower case) of files that are taken for images."""
 
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
-_SIXTEEN_BIT_GREY = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
-_ORIENTATION_TAG = 274
+SIXTEEN_BIT_GREY = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
+"""Pillow's modes of 16-bit grey values."""
+
+_ORIENTATION_TAG, _BITS_TAG = 274, 258
 _JPEG_START = b"\xff\xd8"
 _EIGHT_BIT = frozenset({"L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"})
 
@@ -88,12 +91,32 @@ def read_info(path: Path, page: int = 0) -> ImageInfo:
         with image:
             num_pages = _num_pages(image)
             _seek(path, image, page, num_pages)
+            bits = _bits(image)  # first: to look for an orientation a PNG is decoded
             orientation = _orientation(image)
             check_size(path, *image.size, MAX_TILED_PIXELS if image.format == "TIFF" else None)
             width, height = image.size
             if orientation >= 5 and image.format != "TIFF":  # Pillow turns the size of a TIFF itself
                 width, height = height, width
-            return ImageInfo(width, height, orientation, _bits(image.mode), image.mode, num_pages)
+            return ImageInfo(width, height, orientation, bits, image.mode, num_pages)
+
+
+def read_bits(path: Path, page: int = 0) -> int:
+    """Bits per channel as :attr:`ImageInfo.bits`; never decodes anything.
+
+    Raises:
+        ImageReadError: As :func:`read_info`.
+    """
+    with decoding(path), open(path, "rb") as stream:
+        try:
+            with decoder():
+                image = Image.open(stream, formats=_FORMATS)
+        except DecoderError:
+            if _is_tiff(stream):
+                return _tiff_info(path, page).bits
+            raise
+        with image:
+            _seek(path, image, page, _num_pages(image))
+            return _bits(image)
 
 
 def read_image(path: Path, page: int = 0, max_side: int | None = None) -> RgbImage:
@@ -211,7 +234,7 @@ def to_rgb(path: Path, image: Image.Image) -> RgbImage:
         DecoderError: A palette or its transparency is damaged.
         ImageReadError: Values of this kind have no fixed conversion to 8 bits.
     """
-    if image.mode in _SIXTEEN_BIT_GREY:
+    if image.mode in SIXTEEN_BIT_GREY:
         return _grey_to_rgb((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode != "1" and image.mode not in _EIGHT_BIT:
         raise unsupported_depth(path, image.mode)
@@ -261,8 +284,13 @@ def _seek(path: Path, image: Image.Image, page: int, num_pages: int) -> None:
             image.seek(page)
 
 
-def _bits(mode: str) -> int:
-    return {"1": 1, "I": 32, "F": 32}.get(mode, 16 if mode in _SIXTEEN_BIT_GREY else 8)
+def _bits(image: Image.Image) -> int:
+    # Colours of 16 bits have Pillow's modes of 8: it takes their high bytes while it decodes.
+    with decoder():
+        is_deep = any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+        if is_deep or 16 in tuple(getattr(image, "tag_v2", {}).get(_BITS_TAG, ())):
+            return 16
+    return {"1": 1, "I": 32, "F": 32}.get(image.mode, 16 if image.mode in SIXTEEN_BIT_GREY else 8)
 
 
 def _is_tiff(stream: Any) -> bool:
@@ -279,7 +307,7 @@ def _pillow_misreads(stream: Any) -> bool:
     try:
         with decoder(), Image.open(stream, formats=("TIFF",)) as image:
             tags = getattr(image, "tag_v2", {})
-            planes, samples, bits = tags.get(284, 1), tags.get(277, 1), tuple(tags.get(258, (8,)))
+            planes, samples, bits = tags.get(284, 1), tags.get(277, 1), tuple(tags.get(_BITS_TAG, (8,)))
     except DecoderError:
         return True
     finally:
@@ -287,48 +315,8 @@ def _pillow_misreads(stream: Any) -> bool:
     return planes == 2 and samples != 1 and any(depth not in range(9) for depth in bits)
 
 
-@dataclass(frozen=True, slots=True)
-class _TiffPage:
-    """A page as tifffile sees it; sizes and pixels as stored."""
-
-    num_pages: int
-    width: int
-    height: int
-    dtype: np.dtype[Any] | None
-    orientation: int
-    is_separate: bool
-    has_alpha: bool
-
-
-@contextmanager
-def _open_tiff(path: Path, page: int) -> Iterator[tuple[_TiffPage, Any]]:
-    """What is known of a page of a TIFF, and tifffile's own object for it."""
-    import tifffile
-
-    with decoder():
-        tiff = tifffile.TiffFile(path)
-    with tiff:
-        with decoder():
-            num_pages = len(tiff.pages)
-        check_page(path, page, num_pages)
-        with decoder():
-            frame = tiff.pages[page].aspage()
-            tag = frame.tags.get(_ORIENTATION_TAG)
-            orientation = int(tag.value) if tag is not None else 1
-            found = _TiffPage(
-                num_pages,
-                int(frame.imagewidth),
-                int(frame.imagelength),
-                frame.dtype,
-                orientation if 1 <= orientation <= 8 else 1,
-                int(frame.planarconfig) == 2,
-                any(int(kind) in (1, 2) for kind in frame.extrasamples),
-            )
-        yield found, frame
-
-
 def _tiff_info(path: Path, page: int) -> ImageInfo:
-    with _open_tiff(path, page) as (found, _):
+    with open_tiff_page(path, page) as (found, _):
         check_size(path, found.width, found.height, MAX_TILED_PIXELS)
         width, height = found.width, found.height
         if found.orientation >= 5:
@@ -337,8 +325,18 @@ def _tiff_info(path: Path, page: int) -> ImageInfo:
         return ImageInfo(width, height, found.orientation, bits, str(found.dtype), found.num_pages)
 
 
-def _read_tiff(path: Path, page: int) -> RgbImage:
-    with _open_tiff(path, page) as (found, frame):
+def tiff_values(path: Path, page: int) -> tuple[NDArray[Any], bool]:
+    """A page of a TIFF as tifffile decodes it.
+
+    Returns:
+        (H, W) or (H, W, bands) uint8 or uint16, displayed orientation, owned by the caller; whether the last band is
+        alpha.
+
+    Raises:
+        DecoderError: tifffile cannot decode it.
+        ImageReadError: It is too large, holds values of another kind, or is no picture.
+    """
+    with open_tiff_page(path, page) as (found, frame):
         check_size(path, found.width, found.height)
         if found.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
             raise unsupported_depth(path, str(found.dtype))
@@ -352,9 +350,14 @@ def _read_tiff(path: Path, page: int) -> RgbImage:
             f"{path} holds values of shape {stored.shape}; its header says {found.width} × {found.height} pixels.",
             "Convert it to a plain TIFF.",
         )
+    return oriented(stored, found.orientation), found.has_alpha
+
+
+def _read_tiff(path: Path, page: int) -> RgbImage:
+    stored, has_alpha = tiff_values(path, page)
     if stored.dtype == np.uint16:
         stored = (stored >> 8).astype(np.uint8)
-    return np.ascontiguousarray(oriented(bands_to_rgb(stored, found.has_alpha), found.orientation))
+    return np.ascontiguousarray(bands_to_rgb(stored, has_alpha))
 
 
 def bands_to_rgb(stored: NDArray[np.uint8], has_alpha: bool) -> RgbImage:
