@@ -6,19 +6,28 @@ import argparse
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pspnet_core.cli_output import Output
 from pspnet_core.errors import DataError
 
 if TYPE_CHECKING:
     from pspnet_core.boundary import BoundaryScore
+    from pspnet_core.inference.calibration import Reliability
     from pspnet_core.metrics import ConfusionMatrix
     from pspnet_core.models.checkpoint import Checkpoint
     from pspnet_core.project.dataset import Dataset
     from pspnet_core.project.records import Item
 
 _log = logging.getLogger(__name__)
+
+
+class _Scores(NamedTuple):
+    """What was counted over all images."""
+
+    matrix: ConfusionMatrix
+    boundary: BoundaryScore
+    reliability: Reliability
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -44,10 +53,9 @@ def evaluate(options: argparse.Namespace) -> int:
     for c in checkpoint.classes:
         if names.get(c.index, c.name) != c.name:
             _log.warning("Class %d is %r in the checkpoint and %r in the data.", c.index, c.name, names[c.index])
-    matrix, boundary = _measure(checkpoint, data, items, options.device)
-    output.event(
-        {"event": "evaluated", "split": options.split, "images": len(items)} | _results(matrix, boundary, names)
-    )
+    scores = _measure(checkpoint, data, items, options.device)
+    matrix, boundary, reliability = scores
+    output.event({"event": "evaluated", "split": options.split, "images": len(items)} | _results(scores, names))
     _show(output, matrix, boundary, names)
     output.text(f"{matrix.mean_iou:7.4f}  mean IoU of {len(items)} image(s), split {options.split}")
     for value, text in (
@@ -57,13 +65,15 @@ def evaluate(options: argparse.Namespace) -> int:
         (matrix.mean_class_accuracy, "mean class accuracy"),
         (matrix.mean_dice, "mean Dice"),
         (boundary.mean_f1, f"mean boundary F1 within {boundary.tolerance:.2%} of the diagonal"),
+        (reliability.expected_calibration_error, "expected calibration error of the confidence (0 is perfect)"),
     ):
         output.text(f"{value:7.4f}  {text}")
     return 0
 
 
-def _results(matrix: ConfusionMatrix, boundary: BoundaryScore, names: Mapping[int, str]) -> dict[str, Any]:
+def _results(scores: _Scores, names: Mapping[int, str]) -> dict[str, Any]:
     """Every score by its name; per class those that occur; None where there is nothing to measure."""
+    matrix, boundary, reliability = scores
     means = {
         "mean_iou": matrix.mean_iou,
         "mean_iou_absent_zero": matrix.mean_iou_absent_zero,
@@ -72,6 +82,7 @@ def _results(matrix: ConfusionMatrix, boundary: BoundaryScore, names: Mapping[in
         "mean_class_accuracy": matrix.mean_class_accuracy,
         "mean_dice": matrix.mean_dice,
         "mean_boundary_f1": boundary.mean_f1,
+        "expected_calibration_error": reliability.expected_calibration_error,
     }
     per_class = {
         "iou": matrix.iou_by_id,
@@ -95,16 +106,16 @@ def _show(output: Output, matrix: ConfusionMatrix, boundary: BoundaryScore, name
         output.text(f"{iou:7.4f}   {accuracy[i]:7.4f} {dice[i]:7.4f}  {edge}  {names[i]}")
 
 
-def _measure(
-    checkpoint: Checkpoint, data: Dataset, items: Sequence[Item], device: str
-) -> tuple[ConfusionMatrix, BoundaryScore]:
+def _measure(checkpoint: Checkpoint, data: Dataset, items: Sequence[Item], device: str) -> _Scores:
     from pspnet_core.boundary import BoundaryScore
+    from pspnet_core.inference.calibration import Reliability
     from pspnet_core.training.data import LabelledCache, labelled_images
     from pspnet_core.training.evaluation import evaluate_images
 
-    boundary = BoundaryScore(data.classes.indices)
+    boundary, reliability = BoundaryScore(data.classes.indices), Reliability()
     cache = LabelledCache(data.classes, 0)
-    evaluation = evaluate_images(checkpoint, labelled_images(data, items), cache, device, boundary=boundary)
+    images = labelled_images(data, items)
+    evaluation = evaluate_images(checkpoint, images, cache, device, boundary=boundary, reliability=reliability)
     while True:
         try:
             next(evaluation)
@@ -112,4 +123,4 @@ def _measure(
             matrix: ConfusionMatrix = stop.value[0]
             if not matrix.num_pixels:
                 raise DataError("No pixel of these images is labelled.", remedy="Choose another --split.") from None
-            return matrix, boundary
+            return _Scores(matrix, boundary, reliability)

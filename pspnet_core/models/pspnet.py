@@ -7,6 +7,7 @@ Legend: N batch, C channels, K classes, H, W input size, h, w feature size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,6 +137,24 @@ class PSPNet(Freezable):
         heads = ["classifier.1", *(f"aux_heads.{number}.2" for number in range(len(self.aux_heads)))]
         names = [f"{head}.{part}" for head in heads for part in ("weight", "bias")]
         return frozenset([*names, "upsampler.weight"] if self.config.decoder == "deconv" else names)
+
+    @torch.no_grad()
+    def scale_logits(self, factor: float) -> None:
+        """Multiply all logits that this network will give, but not those of auxiliary heads; the argmax stays.
+
+        Args:
+            factor: Above 0. Dividing by a temperature makes confidence agree with accuracy (inference/calibration.py).
+
+        Raises:
+            ValueError: The factor is not a positive number.
+        """
+        if not 0.0 < factor < math.inf:
+            raise ValueError(f"logits cannot be scaled by {factor}")
+        last = self.classifier[1]
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
+        last.weight.mul_(factor)
+        last.bias.mul_(factor)
 
     def freeze(self, num_stages: int) -> None:
         """Give the backbone's stem and first ``num_stages`` stages, 0 to 4, no gradient; 0 = nothing is frozen.

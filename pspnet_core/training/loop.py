@@ -11,6 +11,7 @@ import numpy as np
 
 from pspnet_core.devices import is_out_of_memory, numerics_for, out_of_memory, resolve_device, set_threads
 from pspnet_core.errors import TrainingError
+from pspnet_core.inference.calibration import Calibration
 from pspnet_core.metrics import ConfusionMatrix
 from pspnet_core.training.config import TrainConfig
 from pspnet_core.training.data import LabelledCache
@@ -91,6 +92,7 @@ class _Run:
         self._holdout = sorted(config.holdout, key=lambda item: crc32(item.key.encode()))
         self._evaluation_s = 0.0  # the longest so far
         self._scores: dict[str, Any] = {}
+        self._temperature = 1.0  # of the weights that were scored last
 
     def train(self) -> Iterator[TrainEvent]:
         """Everything but the last event."""
@@ -130,7 +132,9 @@ class _Run:
             "labelled_px": {str(i): n for i, n in self._pool.counts.items()},
             **self._scores,
         }
-        return Finished(self._learner.checkpoint(metrics), metrics, self._pool.keys)
+        checkpoint = self._learner.checkpoint(metrics)
+        checkpoint.model.scale_logits(1.0 / self._temperature)
+        return Finished(checkpoint, metrics, self._pool.keys)
 
     def _read(self) -> Iterator[TrainEvent]:
         """Take in the training images, as many as a tenth of the time allows."""
@@ -166,22 +170,27 @@ class _Run:
         """Score the averaged weights. The first time decides how many images fit into the time for one evaluation."""
         start = self._clock.elapsed_s
         is_first = not self._scores
+        calibration = Calibration(self._config.seed)
 
         def enough() -> bool:
             return is_first and self._clock.share_of_budget(self._clock.elapsed_s - start) > _EVALUATION_SHARE
 
         matrix, count = yield from _as_phases(
-            evaluate_images(learner.view(), self._holdout, self._cache, str(self.device), enough)
+            evaluate_images(
+                learner.view(), self._holdout, self._cache, str(self.device), enough, calibration=calibration
+            )
         )
         self._holdout = self._holdout[:count]
         self._evaluation_s = max(self._evaluation_s, self._clock.elapsed_s - start)
         self._clock.reserve_s = self._evaluation_s
+        self._temperature = calibration.temperature()
         self._scores = {
             "mean_iou": rounded(matrix.mean_iou),
             "pixel_accuracy": rounded(matrix.pixel_accuracy),
             "iou": {str(i): rounded(v) for i, v in matrix.iou_by_id.items()},
             "holdout_images": count,
             "evaluated_step": learner.num_steps,
+            "temperature": rounded(self._temperature),
         }
         yield Evaluated(learner.num_steps, matrix.mean_iou, matrix.iou_by_id)
 

@@ -84,6 +84,7 @@ def test_evaluate(data, checkpoint, capsys):
     assert set(result["boundary_f1"]) <= set(CLASSES.names)
     for name in ("mean_iou_absent_zero", "frequency_weighted_iou", "mean_class_accuracy", "mean_dice"):
         assert 0 <= result[name] <= 1
+    assert 0 <= result["expected_calibration_error"] <= 1
     assert result["mean_boundary_f1"] is None or 0 <= result["mean_boundary_f1"] <= 1
     assert result["boundary_tolerance"] == 0.0075
     assert run("evaluate", checkpoint, data, "--split", "val") == 0
@@ -156,7 +157,8 @@ def test_predict_writes_over_its_own_files_only(checkpoint, photos, tmp_path, ca
     out = tmp_path / "out"
     for _ in range(2):
         assert run("predict", checkpoint, photos, "--out", out, "--confidence") == 0
-    confidence = read_class_map(out / "b.confidence.png")
+    with Image.open(out / "b.confidence.png") as picture:
+        confidence = np.array(picture)
     confidence[0, 0] ^= 1
     Image.fromarray(confidence).save(out / "b.confidence.png")
     before = contents(out)

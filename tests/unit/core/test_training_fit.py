@@ -185,7 +185,7 @@ def test_late_images_change_the_balance_of_the_classes():
 
 
 def test_time_is_kept_when_the_last_evaluation_takes_as_long_as_the_first(monkeypatch):
-    def evaluation(checkpoint, items, cache, device, enough):
+    def evaluation(*_, **__):
         time.sleep(1.0)
         yield 1.0
         return ConfusionMatrix(CLASSES.indices), 1
@@ -200,6 +200,18 @@ def test_finish_early_before_the_first_step_says_so():
     next(events)
     with pytest.raises(TrainingError, match="before it had learned"):
         events.throw(FinishEarly())
+
+
+def test_the_temperature_of_the_hold_out_goes_into_the_network(monkeypatch):
+    plain = last(fit(config(holdout=[item(7)], steps=4)))
+    monkeypatch.setattr("pspnet_core.training.loop.Calibration.temperature", lambda _: 2.0)
+    softened = last(fit(config(holdout=[item(7)], steps=4)))
+    first, second = plain.metrics["temperature"], softened.metrics["temperature"]
+    assert (first, second) == (pytest.approx(first), 2.0)
+    x = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        ratio = plain.checkpoint.model.logits(x) * first / second
+        torch.testing.assert_close(softened.checkpoint.model.logits(x), ratio, rtol=1e-3, atol=1e-4)
 
 
 def test_closing_frees_everything(monkeypatch):
