@@ -31,13 +31,13 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(_RANDOM_BYTES)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         with open(temporary, "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
         _replace(temporary, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise storage_error(path, error) from error
     finally:
@@ -60,7 +60,7 @@ def put_in_place(source: Path, target: Path) -> None:
     """Let a file that is complete and synced take the place of ``target``, in the same folder. Raises: StorageError."""
     try:
         _replace(source, target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except OSError as error:
         raise storage_error(target, error) from error
 
@@ -120,6 +120,16 @@ def storage_error(path: Path, error: OSError) -> StorageError:
     return StorageError(f"{path.name} could not be written.", f"{path}: {error.strerror or error}.")
 
 
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, so that a power cut does not take them away again."""
+    if folder.is_dir():
+        return
+    if folder.parent != folder:  # a drive that is not there has nothing above it
+        _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
 def _replace(source: Path, target: Path) -> None:
     deadline = time.monotonic() + _REPLACE_RETRY_S
     while True:
@@ -132,7 +142,8 @@ def _replace(source: Path, target: Path) -> None:
             time.sleep(0.05)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk, where the system can do that. Raises: OSError."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)

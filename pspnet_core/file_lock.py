@@ -12,6 +12,8 @@ from pathlib import Path
 # What file systems say that have no locks, some of the network among them.
 _NO_LOCKS = (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS)
 
+_FAR = 1 << 40
+
 
 @contextmanager
 def file_lock(path: Path) -> Iterator[bool]:
@@ -35,6 +37,24 @@ def file_lock(path: Path) -> Iterator[bool]:
     finally:
         if handle is not None:
             _release(handle, path)
+
+
+def try_lock(handle: int) -> bool:
+    """Lock an open file until it is closed; False when somebody else has it.
+
+    The file itself can be read and written as before, by everybody. Where the file system knows no locks, True.
+
+    Args:
+        handle: Descriptor of a file that is open for writing; moved to another position.
+    """
+    if sys.platform == "win32":
+        os.lseek(handle, _FAR, os.SEEK_SET)  # there a lock keeps others from the bytes that it lies on
+    return _lock(handle)
+
+
+def is_at(handle: int, path: Path) -> bool:
+    """Whether an open file is still the one that ``path`` names."""
+    return _is_at(handle, path)
 
 
 def _acquire(path: Path) -> int | None:

@@ -88,3 +88,13 @@ def refused(item: Item, ids: Iterable[int], classes: ClassSet) -> Notice:
         "Give these pixels other ids in the file.",
         item.key,
     )
+
+
+def were_added(item: Item, names: Iterable[str]) -> Notice:
+    """Tells that the mask of an item brought classes of these names."""
+    return Notice(
+        f"The mask of {item.key} holds ids without a class.",
+        f"Added: {', '.join(names)}.",
+        "Name them in the list of classes.",
+        item.key,
+    )

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
-from pspnet_core.errors import ClassMapError, ImageReadError
+from pspnet_core.errors import ClassMapError, ImageReadError, ProjectError, StorageError
 from pspnet_core.imaging.patch import MaskPatch, PatchBlock
 from pspnet_core.imaging.planes import PlaneStore
 from pspnet_core.imaging.read import read_info
+from pspnet_core.project.journal import Journal, save_planes
 from pspnet_core.project.project import Item, Notice, Project
+from pspnet_core.project.replay import Replay
 from pspnet_core.types import UNLABELLED, Provenance
 
 LABEL = "convert"
 """Of the steps in the history."""
+
+_UNREADABLE = (ImageReadError, ClassMapError, ProjectError)
 
 Planes = tuple[PlaneStore, PlaneStore]
 """Class ids and provenance of one item."""
@@ -65,8 +70,8 @@ def count_class(project: Project, class_id: int) -> Iterator[Counted]:
         if not project.has_annotation(item):
             continue
         try:
-            class_plane, _ = _load(project, item)
-        except (ImageReadError, ClassMapError) as error:
+            (class_plane, _), _ = _load(project, item)
+        except _UNREADABLE as error:
             yield Counted(item.key, 0, Notice(error.title, error.detail, error.remedy, item.key))
         else:
             yield Counted(item.key, num_pixels_of(class_plane, class_id))
@@ -75,7 +80,8 @@ def count_class(project: Project, class_id: int) -> Iterator[Counted]:
 def convert_class(project: Project, from_id: int, to_id: int, skip: Collection[str] = ()) -> Iterator[Rewritten]:
     """Give the pixels of one class another one, and save; each mask is written atomically.
 
-    Masks found beside images stay as they are: what is saved of ours takes their place, as after any edit.
+    Each is a step of the history of its image. Masks found beside images stay as they are: what is saved of ours takes
+    their place, as after any edit.
 
     Args:
         project: Whose masks.
@@ -97,13 +103,13 @@ def convert_class(project: Project, from_id: int, to_id: int, skip: Collection[s
         if key in skip or not project.has_annotation(item):
             continue
         try:
-            planes = _load(project, item)
-        except (ImageReadError, ClassMapError) as error:
+            planes, found = _load(project, item)
+        except _UNREADABLE as error:
             yield Rewritten(key, None, Notice(error.title, error.detail, error.remedy, key))
             continue
         patch = conversion_patch(key, planes, from_id, to_id)
         if patch is not None:
-            _save(project, item, planes, patch)
+            _save(project, item, planes, patch, found)
         yield Rewritten(key, patch)
 
 
@@ -123,13 +129,13 @@ def take_back(project: Project, patches: Sequence[MaskPatch]) -> Iterator[Rewrit
     for patch in patches:
         item = project.item(patch.item_key)
         try:
-            planes = _load(project, item)
-        except (ImageReadError, ClassMapError) as error:
+            planes, found = _load(project, item)
+        except _UNREADABLE as error:
             yield Rewritten(item.key, None, Notice(error.title, error.detail, error.remedy, item.key))
             continue
         inverse = inverse_patch(patch, planes)
         if inverse is not None:
-            _save(project, item, planes, inverse)
+            _save(project, item, planes, inverse, found)
         yield Rewritten(item.key, inverse)
 
 
@@ -190,16 +196,27 @@ def _inverse_block(done: PatchBlock, planes: Planes) -> PatchBlock | None:
     return PatchBlock.between(done.rect, now_class, new_class, now_provenance, new_provenance)
 
 
-def _load(project: Project, item: Item) -> Planes:
+def _load(project: Project, item: Item) -> tuple[Planes, Replay]:
     info = read_info(item.image_path, item.page)
     annotation = project.load_annotation(item, info.width, info.height)
-    return (
-        PlaneStore.from_array(annotation.class_map, UNLABELLED),
-        PlaneStore.from_array(annotation.provenance, Provenance.UNTOUCHED),
-    )
+    class_plane = PlaneStore.from_array(annotation.class_map, UNLABELLED)
+    provenance_plane = PlaneStore.from_array(annotation.provenance, Provenance.UNTOUCHED)
+    return (class_plane, provenance_plane), annotation.replay or Replay()
 
 
-def _save(project: Project, item: Item, planes: Planes, patch: MaskPatch) -> None:
-    """Write the planes with the change in force."""
+def _save(project: Project, item: Item, planes: Planes, patch: MaskPatch, found: Replay) -> None:
+    """Write the planes with the change in force, and the change into the journal: it can be undone in the image."""
+    project.save_if_new()
+    before = planes[0].snapshot(), planes[1].snapshot()
+    journal = Journal(project.folder, item.key, project.session, found, before)
+    journal.push(patch, found.depth + 1)
     patch.apply(*planes)
-    project.save_annotation(item, planes[0].to_array(), planes[1].to_array())
+    try:
+        save_planes(project, item, *planes, journal, journal.position)
+    except StorageError:
+        journal.go(found.depth, [(patch, False)])  # or it would be done when the image is opened
+        with suppress(StorageError):
+            journal.write()
+        raise
+    finally:
+        journal.release()

@@ -46,6 +46,11 @@ def own_folder(root: Path) -> tuple[Path, tuple[Notice, ...]]:
     return folder, (notice,)
 
 
+def journal_folder(folder: Path, key: str) -> Path:
+    """Where the journals of an item lie in a project's own folder, one file per session."""
+    return folder / "journal" / key
+
+
 def _copy(source: Path, target: Path) -> None:
     """Copy a folder completely or not at all."""
     try:

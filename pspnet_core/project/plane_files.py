@@ -25,10 +25,9 @@ def provenance_path(folder: Path, key: str) -> Path:
 
 
 def read_own(folder: Path, item: Item, width: int, height: int) -> Annotation | None:
-    """The saved planes of an item; None when none were saved.
+    """The saved planes of an item as they lie in their files; None when none were saved.
 
-    The class map is written before the provenance. Where a crash came between the two, a labelled pixel that
-    counts as untouched becomes painted: no prediction may then change it.
+    They are :func:`settled` after the journals had a look at them.
 
     Raises:
         ClassMapError: A file is damaged or does not fit the image. It is left as it is; there is never an
@@ -39,7 +38,6 @@ def read_own(folder: Path, item: Item, width: int, height: int) -> Annotation | 
         return None
     class_map = read_class_map(path)
     _check_size(path, class_map, item, width, height, "the mask that was painted for it")
-    notices: tuple[Notice, ...] = ()
     path = provenance_path(folder, item.key)
     if path.exists():
         provenance = read_class_map(path)
@@ -50,20 +48,26 @@ def read_own(folder: Path, item: Item, width: int, height: int) -> Annotation | 
                 f"{path} holds the value {provenance.max()}; 0 to {max(Provenance)} are possible.",
                 "Put back a copy of it, or delete it: all labelled pixels then count as painted by hand.",
             )
-    else:
-        provenance = np.zeros_like(class_map)
-        notices = (
-            Notice(
-                f"Who labelled which pixel of {item.key} is not known.",
-                f"{path} is missing: all labelled pixels count as painted by hand.",
-                "Put back a copy of it if you have one.",
-                item.key,
-            ),
-        )
-    labelled = class_map != UNLABELLED
+        return Annotation(class_map, provenance)
+    notice = Notice(
+        f"Who labelled which pixel of {item.key} is not known.",
+        f"{path} is missing: all labelled pixels count as painted by hand.",
+        "Put back a copy of it if you have one.",
+        item.key,
+    )
+    return Annotation(class_map, np.zeros_like(class_map), (notice,))
+
+
+def settled(annotation: Annotation) -> Annotation:
+    """The same planes, changed so that they fit together.
+
+    The class map is written before the provenance. Where a crash came between the two and no journal helps, a labelled
+    pixel that counts as untouched becomes painted: no prediction may then change it.
+    """
+    provenance, labelled = annotation.provenance, annotation.class_map != UNLABELLED
     provenance[labelled & (provenance == Provenance.UNTOUCHED)] = Provenance.PAINTED
     provenance[~labelled & (provenance != Provenance.ERASED)] = Provenance.UNTOUCHED
-    return Annotation(class_map, provenance, notices)
+    return annotation
 
 
 def read_found(item: Item, width: int, height: int) -> Annotation:

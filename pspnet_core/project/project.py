@@ -6,6 +6,7 @@ read-only); nothing is written before the first change.
 
 from __future__ import annotations
 
+import secrets
 import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -18,8 +19,9 @@ from pspnet_core.errors import ProjectError
 from pspnet_core.imaging.class_maps import ids_of
 from pspnet_core.project import class_ids, plane_files
 from pspnet_core.project.discovery import Found, find_items, natural_key
-from pspnet_core.project.places import OWN_FOLDER, own_folder
+from pspnet_core.project.places import OWN_FOLDER, journal_folder, own_folder
 from pspnet_core.project.records import Annotation, Item, ItemState, Notice, PixelCounts, Split, Status
+from pspnet_core.project.replay import replayed
 from pspnet_core.project.sources import NewSources, plan_sources
 from pspnet_core.project.store import ProjectRecord, read_record, write_record
 from pspnet_core.types import ClassMap, ProvenanceMap
@@ -52,6 +54,7 @@ class Project:
     """
 
     def __init__(self, root: Path, folder: Path, record: ProjectRecord, is_new: bool) -> None:
+        self.session = secrets.token_hex(8)  # nobody else has the same, wherever and whenever
         self._root = root
         self._folder = folder
         self._record = record
@@ -208,9 +211,15 @@ class Project:
             write_record(self._folder, data)
             self._is_new = False
 
+    def save_if_new(self) -> None:
+        """Before the first mask or stroke: it means little without the class table. Raises: StorageError."""
+        if self._is_new:
+            self.save()
+
     def has_annotation(self, item: Item) -> bool:
-        """Whether planes were saved for the item or a mask was found beside it."""
-        return item.found_mask is not None or plane_files.mask_path(self._folder, item.key).exists()
+        """Whether planes were saved for the item, strokes are in its journal, or a mask was found beside it."""
+        paths = plane_files.mask_path(self._folder, item.key), journal_folder(self._folder, item.key)
+        return item.found_mask is not None or any(path.exists() for path in paths)
 
     def load_annotation(self, item: Item, width: int, height: int) -> Annotation:
         """The planes of an item: the saved ones, else the mask found beside the image, else empty ones.
@@ -229,24 +238,19 @@ class Project:
 
         Raises:
             ClassMapError: A file of ours is damaged or does not fit the image; it is left as it is.
+            ProjectError: Likewise a journal with strokes that are in no mask yet.
         """
-        annotation = plane_files.read_own(self._folder, item, width, height)
-        if annotation is None:
-            annotation = plane_files.read_found(item, width, height)
+        own = plane_files.read_own(self._folder, item, width, height)
+        annotation = own or plane_files.read_found(item, width, height)
+        if own is None:
             doubtful = (self._record.blind_ids or frozenset()).intersection(ids_of(annotation.class_map))
             if doubtful:
                 annotation = plane_files.empty(width, height, class_ids.refused(item, doubtful, self.classes))
+        annotation = replayed(self._folder, item, annotation, is_own=own is not None)
         added = self._add_classes(ids_of(annotation.class_map))
         if not added:
             return annotation
-        names = ", ".join(added)
-        notice = Notice(
-            f"The mask of {item.key} holds ids without a class.",
-            f"Added: {names}.",
-            "Name them in the list of classes.",
-            item.key,
-        )
-        return replace(annotation, notices=(*annotation.notices, notice))
+        return replace(annotation, notices=(*annotation.notices, class_ids.were_added(item, added)))
 
     def save_annotation(self, item: Item, class_map: ClassMap, provenance: ProvenanceMap) -> None:
         """Save the planes of an item, and count in its state what is labelled, painted and accepted.
@@ -259,8 +263,7 @@ class Project:
         Raises:
             StorageError: They could not be written; the previous ones are intact.
         """
-        if self._is_new:
-            self.save()  # the class table goes first: a mask means little without it
+        self.save_if_new()
         plane_files.write_own(self._folder, item.key, class_map, provenance, self.classes)
         self.set_state(item.key, **PixelCounts.of(class_map, provenance).to_state())
 

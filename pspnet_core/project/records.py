@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pspnet_core.types import UNLABELLED, ClassMap, Provenance, ProvenanceMap
+
+if TYPE_CHECKING:
+    from pspnet_core.project.replay import Replay
 
 # Plain numbers: numpy compares an array with a member of an IntEnum ten times as slowly.
 _PAINTED, _ACCEPTED = int(Provenance.PAINTED), int(Provenance.ACCEPTED)
@@ -162,8 +165,10 @@ class Annotation:
         class_map: (H, W) uint8 class ids, 255 = unlabelled, displayed orientation.
         provenance: (H, W) uint8 of :class:`~pspnet_core.types.Provenance` values.
         notices: What a person should know about how they came to be.
+        replay: What the journals added, and the history; None where there are none.
     """
 
     class_map: ClassMap
     provenance: ProvenanceMap
     notices: tuple[Notice, ...] = ()
+    replay: Replay | None = None

@@ -1,0 +1,141 @@
+"""A file that only grows: appended to, synced, cut back where an append failed halfway, held by one session."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from pspnet_core import atomic
+from pspnet_core.file_lock import is_at, try_lock
+
+ASIDE = ".aside"
+"""Is put behind the name of a journal that does not fit its mask but holds strokes that are nowhere else."""
+
+
+class JournalFile:
+    """One journal file; every method may raise ``OSError`` or ``StorageError``, and can then be called again.
+
+    Args:
+        path: Where it lies, or will lie.
+
+    Attributes:
+        size: Bytes that hold whole records.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = 0
+        self._stream: IO[bytes] | None = None
+
+    def open(self) -> bool:
+        """Go on with it; False when it is not there any more, or not as it was left."""
+        if self._stream is not None:
+            if is_at(self._stream.fileno(), self.path):
+                return True
+            self.close()
+        if not self.size:
+            return False
+        return self._hold(self.path, self.size)
+
+    def create(self, data: bytes) -> None:
+        """Begin it with ``data``, in place of what is there."""
+        self.close()
+        atomic.write_bytes(self.path, data)
+        self.adopt(len(data))
+
+    def adopt(self, size: int) -> None:
+        """Go on with a file that was just put in its place."""
+        self.close()
+        self._hold(self.path, size)
+        self.size = size
+
+    def take_over(self, other: Path, size: int, file_size: int) -> bool:
+        """Let the journal of a session that has ended become this one; False when it has not, or somebody was faster.
+
+        Args:
+            other: Its file.
+            size: Bytes of it that hold whole records.
+            file_size: Bytes that it had when that was found out.
+        """
+        if not self._hold(other, file_size):
+            return False
+        if other.stat().st_size != file_size:  # another session was there meanwhile
+            self.close()
+            return False
+        if other != self.path:
+            if os.name == "nt":
+                self.close()  # there an open file keeps its name
+            try:
+                os.replace(other, self.path)
+            except FileNotFoundError:
+                self.close()
+                return False
+            atomic.sync_folder(self.path.parent)
+            if os.name == "nt" and not self._hold(self.path, file_size):
+                return False
+        self.size = size
+        return True
+
+    def append(self, data: bytes, *, is_synced: bool = True) -> None:
+        """Add whole records, and bring them to the disk; where that fails nothing was added."""
+        stream = self._stream
+        assert stream is not None, "open it first"
+        stream.truncate(self.size)  # what an append left behind that failed
+        stream.seek(self.size)
+        view = memoryview(data)
+        while view:
+            view = view[stream.write(view) :]
+        if is_synced:
+            os.fsync(stream.fileno())
+        self.size += len(data)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """A part of it."""
+        assert self._stream is not None, "open it first"
+        self._stream.seek(offset)
+        data = self._stream.read(size)
+        if len(data) != size:
+            raise OSError(f"{len(data)} bytes read where {size} were written")
+        return data
+
+    def close(self) -> None:
+        """Let go of it until the next :meth:`open`."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _hold(self, path: Path, size: int) -> bool:
+        """Open and lock a file of that size."""
+        self.close()
+        try:
+            stream = open(path, "r+b", buffering=0)  # noqa: SIM115
+        except FileNotFoundError:
+            return False
+        if os.fstat(stream.fileno()).st_size < size or not try_lock(stream.fileno()):
+            stream.close()
+            return False
+        self._stream = stream
+        return True
+
+
+def remove_unless_held(path: Path) -> None:
+    """Delete a journal that nobody writes to."""
+    if not _is_held(path):
+        path.unlink(missing_ok=True)
+
+
+def set_aside_unless_held(path: Path) -> None:
+    """Rename a journal that nobody writes to: it is read no more, but kept."""
+    if not _is_held(path):
+        with suppress(FileNotFoundError):
+            os.replace(path, path.with_name(path.name + ASIDE))
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        with open(path, "r+b", buffering=0) as stream:
+            return not try_lock(stream.fileno())
+    except FileNotFoundError:
+        return False
