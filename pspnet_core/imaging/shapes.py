@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pspnet_core.imaging.areas import Area, area_of_runs, empty_area
+from pspnet_core.imaging.runs import Ints, Runs
 from pspnet_core.imaging.strokes import Point, pixel_line, polygon_mask
 
 # Centres exactly on an ellipse belong to it, whatever the rounding of the square root.
@@ -139,19 +140,48 @@ def square_segment(p0: Point, p1: Point, side: float, shape: tuple[int, int]) ->
     Raises:
         ValueError: A coordinate is not finite or the side not positive.
     """
+    return square_runs(p0, p1, side, shape).to_area()
+
+
+def square_runs(p0: Point, p1: Point, side: float, shape: tuple[int, int], without_start: bool = False) -> Runs:
+    """The pixels of :func:`square_segment`, row by row.
+
+    Args:
+        p0: Where the middle of the brush comes from.
+        p1: Where it goes; equal to ``p0`` for a dab.
+        side: In image pixels, over 0.
+        shape: (H, W) of the image.
+        without_start: Leave out the pixels of the dab at ``p0``, which a stroke that goes on has painted before.
+
+    Returns:
+        The runs, clipped to the image.
+
+    Raises:
+        ValueError: A coordinate is not finite or the side not positive.
+    """
     _check_finite(p0, p1)
     if not (math.isfinite(side) and side > 0):
         raise ValueError(f"side must be over 0, got {side}")
     if side <= 1:
-        return pixel_line(p0, p1, shape)
+        return Runs.of_area(pixel_line(p0, p1, shape))
     # On this grid sums are exact: else rounding could give the square one row more on one side.
-    (x0, y0), (x1, y1) = sorted(((_on_grid(x), _on_grid(y)) for x, y in (p0, p1)), key=lambda point: point[1])
+    start, end = ((_on_grid(x), _on_grid(y)) for x, y in (p0, p1))
+    rows, starts, stops = _square_edges(start, end, side, shape)
+    if not without_start:
+        return Runs.of(rows, starts, stops)
+    own, near, far = _square_edges(start, start, side, shape)
+    inner = slice(int(own[0] - rows[0]), int(own[-1] + 1 - rows[0])) if len(own) else slice(0, 0)
+    return Runs.around(rows, starts, stops, inner, near, far)
+
+
+def _square_edges(p0: Point, p1: Point, side: float, shape: tuple[int, int]) -> tuple[Ints, Ints, Ints]:
+    """Rows, first columns and first columns after the pixels that a square sweeps; clipped to the image."""
+    (x0, y0), (x1, y1) = sorted((p0, p1), key=lambda point: point[1])
     half = side / 2
     first = max(0, math.floor(y0 - half - 0.5) + 1)
     last = min(shape[0] - 1, math.floor(y1 + half - 0.5))
-    if first > last:
-        return empty_area()
-    centres = np.arange(first, last + 1) + 0.5
+    rows = np.arange(first, max(first, last + 1))
+    centres = rows + 0.5
     if y1 > y0:
         # The part of the way, 0 to 1, on which the square covers the height of each row.
         enters = np.clip((centres - half - y0) / (y1 - y0), 0.0, 1.0)
@@ -160,7 +190,8 @@ def square_segment(p0: Point, p1: Point, side: float, shape: tuple[int, int]) ->
         enters, leaves = np.zeros(len(centres)), np.ones(len(centres))
     at_entry, at_exit = x0 + enters * (x1 - x0), x0 + leaves * (x1 - x0)
     left, right = np.minimum(at_entry, at_exit) - half, np.maximum(at_entry, at_exit) + half
-    return area_of_runs(first, np.floor(left - 0.5) + 1, np.floor(right - 0.5) + 1, shape)
+    start, stop = np.clip(np.floor(left - 0.5) + 1, 0, shape[1]), np.clip(np.floor(right - 0.5) + 1, 0, shape[1])
+    return rows, start.astype(np.intp), stop.astype(np.intp)
 
 
 def _on_grid(value: float) -> float:

@@ -13,7 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pspnet_core.imaging.areas import area_of_runs, empty_area, tight_area
+from pspnet_core.imaging.areas import empty_area, tight_area
+from pspnet_core.imaging.runs import Ints, Runs
 from pspnet_core.types import BoolMask, Rect
 
 Point = tuple[float, float]
@@ -33,8 +34,7 @@ def brush_segment(p0: Point, p1: Point, diameter: float, shape: tuple[int, int])
 
     They are those whose centre is at most ``diameter / 2`` away from the segment (a capsule). A brush thinner
     than the diagonal of a pixel paints the gapless line from the pixel under ``p0`` to the pixel under
-    ``p1``. The capsule is convex, hence each image row is one run, found in closed form: the cost is that of
-    the mask, not of its distances.
+    ``p1``.
 
     Args:
         p0: Where the brush comes from.
@@ -49,19 +49,50 @@ def brush_segment(p0: Point, p1: Point, diameter: float, shape: tuple[int, int])
     Raises:
         ValueError: A coordinate is not finite or the diameter not positive.
     """
+    _check_brush(p0, p1, diameter)
+    if diameter < _THINNEST_DISC_PX:
+        return pixel_line(p0, p1, shape)
+    return brush_runs(p0, p1, diameter, shape).to_area()
+
+
+def brush_runs(p0: Point, p1: Point, diameter: float, shape: tuple[int, int], without_start: bool = False) -> Runs:
+    """The pixels of :func:`brush_segment`, row by row.
+
+    The capsule is convex, hence each image row is one run, found in closed form: the cost is that of the rows.
+
+    Args:
+        p0: Where the brush comes from.
+        p1: Where it goes; equal to ``p0`` for a dab.
+        diameter: In image pixels, over 0.
+        shape: (H, W) of the image.
+        without_start: Leave out the pixels of the dab at ``p0``, which a stroke that goes on has painted before.
+
+    Returns:
+        The runs, clipped to the image.
+
+    Raises:
+        ValueError: A coordinate is not finite or the diameter not positive.
+    """
+    _check_brush(p0, p1, diameter)
+    if diameter < _THINNEST_DISC_PX:
+        return Runs.of_area(pixel_line(p0, p1, shape))
+    radius = diameter / 2 + _TOLERANCE_PX
+    first = max(0, math.ceil(min(p0[1], p1[1]) - radius - 0.5))
+    last = min(shape[0] - 1, math.floor(max(p0[1], p1[1]) + radius - 0.5))
+    rows = np.arange(first, max(first, last + 1))
+    dab, left, right = _capsule_edges(rows, p0, p1, radius)
+    starts, stops = _columns(left, right, shape[1])
+    if not without_start or dab.stop <= dab.start:
+        return Runs.of(rows, starts, stops)
+    half = _half_widths(rows[dab], p0[1], radius)
+    return Runs.around(rows, starts, stops, dab, *_columns(p0[0] - half, p0[0] + half, shape[1]))
+
+
+def _check_brush(p0: Point, p1: Point, diameter: float) -> None:
     if not all(map(math.isfinite, (*p0, *p1, diameter))):
         raise ValueError(f"not finite: {p0}, {p1}, diameter {diameter}")
     if diameter <= 0:
         raise ValueError(f"diameter must be over 0, got {diameter}")
-    if diameter < _THINNEST_DISC_PX:
-        return pixel_line(p0, p1, shape)
-    radius = diameter / 2 + _TOLERANCE_PX
-    first = max(0, math.ceil(min(p0[1], p1[1]) - radius - 0.5))
-    last = min(shape[0] - 1, math.floor(max(p0[1], p1[1]) + radius - 0.5))
-    if first > last:
-        return empty_area()
-    left, right = _capsule_runs(np.arange(first, last + 1, dtype=np.float64) + 0.5, p0, p1, radius)
-    return area_of_runs(first, np.ceil(left - 0.5), np.floor(right - 0.5) + 1, shape)
 
 
 def polygon_mask(points: Sequence[Point], shape: tuple[int, int], rule: FillRule = "even-odd") -> tuple[Rect, BoolMask]:
@@ -107,36 +138,62 @@ def polygon_mask(points: Sequence[Point], shape: tuple[int, int], rule: FillRule
     return tight_area(area, inside)
 
 
-def _capsule_runs(y: Floats, p0: Point, p1: Point, radius: float) -> tuple[Floats, Floats]:
-    """Left and right end of a capsule at the heights ``y``; left > right where it is not met."""
+def _capsule_edges(rows: Ints, p0: Point, p1: Point, radius: float) -> tuple[slice, Floats, Floats]:
+    """Left and right edge of a capsule in image rows, all of which it meets.
+
+    Returns:
+        Which of the rows the disc at ``p0`` meets, and the edges, left > right where nothing is met.
+    """
     (x0, y0), (x1, y1) = p0, p1
-    left, right = np.full(len(y), np.inf), np.full(len(y), -np.inf)
-    for cx, cy in (p0, p1):
-        squared = radius * radius - (y - cy) ** 2
-        half = np.sqrt(np.maximum(squared, 0.0))
-        met = squared >= 0
-        left = np.where(met, np.minimum(left, cx - half), left)
-        right = np.where(met, np.maximum(right, cx + half), right)
-    length = math.hypot(x1 - x0, y1 - y0)
-    if length == 0:
-        return left, right
-    dx, dy = (x1 - x0) / length, (y1 - y0) / length
-    # The rectangle between the discs: 0 <= along <= length and |across| <= radius, both linear in x at a
-    # given y.
-    along = _where_between(dx, dy * (y - y0) - dx * x0, 0.0, length)
-    across = _where_between(-dy, dx * (y - y0) + dy * x0, -radius, radius)
-    start, end = np.maximum(along[0], across[0]), np.minimum(along[1], across[1])
-    met = start <= end
-    return np.where(met, np.minimum(left, start), left), np.where(met, np.maximum(right, end), right)
+    left, right = np.full(len(rows), np.inf), np.full(len(rows), -np.inf)
+    dab = _rows_between(rows, y0 - radius, y0 + radius)
+    for (cx, cy), met in ((p0, dab), (p1, _rows_between(rows, y1 - radius, y1 + radius))):
+        half = _half_widths(rows[met], cy, radius)
+        np.minimum(left[met], cx - half, out=left[met])
+        np.maximum(right[met], cx + half, out=right[met])
+    dx, dy = x1 - x0, y1 - y0
+    if dy == 0:  # the discs meet the same rows, and the straight sides none
+        return dab, left, right
+    # The straight sides, from disc to disc at the radius on both hands of the way.
+    step = radius / math.hypot(dx, dy)
+    across_x, across_y = step * abs(dy), step * math.copysign(dx, dx * dy)
+    for edge, side_x, side_y, better in (
+        (left, -across_x, across_y, np.minimum),
+        (right, across_x, -across_y, np.maximum),
+    ):
+        met = _rows_between(rows, min(y0, y1) + side_y, max(y0, y1) + side_y)
+        x = (rows[met] + (0.5 - y0 - side_y)) * (dx / dy) + (x0 + side_x)
+        np.clip(x, min(x0, x1) + side_x, max(x0, x1) + side_x, out=x)  # against rounding where it is all but flat
+        better(edge[met], x, out=edge[met])
+    return dab, left, right
 
 
-def _where_between(slope: float, offset: Floats, low: float, high: float) -> tuple[Floats, Floats]:
-    """The interval of x in which ``low <= slope * x + offset <= high``, per element of ``offset``."""
-    if abs(slope) < 1e-12:
-        holds = (offset >= low) & (offset <= high)
-        return np.where(holds, -np.inf, np.inf), np.where(holds, np.inf, -np.inf)
-    a, b = (low - offset) / slope, (high - offset) / slope
-    return np.minimum(a, b), np.maximum(a, b)
+def _rows_between(rows: Ints, top: float, bottom: float) -> slice:
+    """Those of consecutive image rows whose centres lie between two heights."""
+    if len(rows) == 0:
+        return slice(0, 0)
+    first, last = int(rows[0]), int(rows[-1])
+    start = max(first, math.ceil(max(top, first) - 0.5))
+    stop = min(last, math.floor(min(bottom, last + 1) - 0.5)) + 1
+    return slice(start - first, max(start, stop) - first)
+
+
+def _half_widths(rows: Ints, y: float, radius: float) -> Floats:
+    """How far a disc with its centre at the height ``y`` reaches to both sides in rows that it meets."""
+    squared = rows + (0.5 - y)
+    squared *= squared
+    np.subtract(radius * radius, squared, out=squared)
+    np.maximum(squared, 0.0, out=squared)  # against rounding
+    half: Floats = np.sqrt(squared, out=squared)
+    return half
+
+
+def _columns(left: Floats, right: Floats, width: int) -> tuple[Ints, Ints]:
+    """First and last but one column whose centre lies between two edges, clipped to the image."""
+    start, stop = np.ceil(left - 0.5), np.floor(right + 0.5)
+    np.clip(start, 0, width, out=start)
+    np.clip(stop, 0, width, out=stop)
+    return start.astype(np.intp), stop.astype(np.intp)
 
 
 def pixel_line(p0: Point, p1: Point, shape: tuple[int, int]) -> tuple[Rect, BoolMask]:

@@ -15,9 +15,37 @@ ArgbImage = NDArray[np.uint32]
 PREDICTED_ALPHA = 0.6
 """How strong pixels of the prediction are drawn beside the user's own."""
 
-
 FADED_ALPHA = 0.15
 """How strong other classes are drawn beside a highlighted one."""
+
+
+_SMALL_PX = 4096
+
+
+class Palette:
+    """256 colours.
+
+    Attributes:
+        argb: 0xAARRGGBB, not premultiplied.
+        premultiplied: (256,) uint32, what the overlay is drawn with.
+    """
+
+    __slots__ = ("argb", "premultiplied")
+
+    def __init__(self, argb: list[int]) -> None:
+        self.argb = argb
+        self.premultiplied = _converted(np.arange(256, dtype=np.uint8)[None], argb)[0]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Palette) and self.argb == other.argb
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def look_up(self, class_map: ClassMap) -> ArgbImage:
+        """Colours of (h, w) uint8 values, C-contiguous; owned by the caller."""
+        if class_map.size < _SMALL_PX:
+            return self.premultiplied.take(class_map)
+        return _converted(class_map, self.argb)
 
 
 class ColorTable:
@@ -34,8 +62,8 @@ class ColorTable:
     __slots__ = ("own", "predicted")
 
     def __init__(self, classes: ClassSet, highlight: int | None = None) -> None:
-        self.own = _argb(classes, 1.0, highlight)
-        self.predicted = _argb(classes, PREDICTED_ALPHA, highlight)
+        self.own = Palette(_argb(classes, 1.0, highlight))
+        self.predicted = Palette(_argb(classes, PREDICTED_ALPHA, highlight))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ColorTable) and self.own == other.own
@@ -52,10 +80,10 @@ class ColorTable:
         if class_map.size == 0 or int(class_map.min()) == UNLABELLED:
             return np.zeros(class_map.shape, np.uint32)
         if not predicted.any():
-            return look_up(class_map, self.own)
-        out = look_up(class_map, self.predicted)
+            return self.own.look_up(class_map)
+        out = self.predicted.look_up(class_map)
         if not predicted.all():
-            np.copyto(out, look_up(class_map, self.own), where=~predicted)
+            np.copyto(out, self.own.look_up(class_map), where=~predicted)
         return out
 
 
@@ -73,11 +101,10 @@ def _argb(classes: ClassSet, strength: float, highlight: int | None) -> list[int
     return table
 
 
-def look_up(class_map: ClassMap, table: list[int]) -> ArgbImage:
-    """Colours of (h, w) uint8 values, C-contiguous, by a table of 256 colours 0xAARRGGBB; owned by the caller."""
-    # Qt's conversion of an indexed image is three times as fast as indexing a table with numpy.
+def _converted(class_map: ClassMap, argb: list[int]) -> ArgbImage:
+    # For many pixels, Qt's conversion of an indexed image is three times as fast as indexing a table with numpy.
     height, width = class_map.shape
     indexed = QImage(class_map.data, width, height, width, QImage.Format.Format_Indexed8)
-    indexed.setColorTable(table)
+    indexed.setColorTable(argb)
     colored = indexed.convertToFormat(QImage.Format.Format_ARGB32_Premultiplied)
     return np.frombuffer(colored.constBits(), np.uint32).reshape(height, width).copy()

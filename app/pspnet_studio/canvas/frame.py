@@ -6,17 +6,20 @@ import numpy as np
 from PySide6.QtCore import QRect
 from PySide6.QtGui import QColor, QImage, QPainter, QTransform
 
+from pspnet_core.imaging.runs import Runs
 from pspnet_core.types import Rect
 from pspnet_studio.canvas.layers import ImageLayer, OverlayLayer
 from pspnet_studio.canvas.tiles import Pixels, TilePyramid, at_level
 from pspnet_studio.canvas.viewport import GRID_SCALE, NEAREST_SCALE, Viewport
 
+_STRIP_PX = 4096
+
 
 class Frame:
     """A picture in device pixels: background, photograph, overlay, pixel grid.
 
-    Moving a cursor over it costs a copy, painting costs what the stroke touches; a change of opacity composes
-    once and touches no tile.
+    Background and photograph are kept as a picture of their own, too. Moving a cursor over the frame costs a copy,
+    painting costs what the stroke touches; a change of opacity composes once and touches no tile.
 
     Attributes:
         image: What is on screen; ``Format_RGB32``.
@@ -25,8 +28,9 @@ class Frame:
     """
 
     def __init__(self) -> None:
+        self._ground: Pixels = np.zeros((1, 1), np.uint32)
         self._pixels: Pixels = np.zeros((1, 1), np.uint32)
-        self.image = QImage()
+        self._ground_image, self.image = QImage(), QImage()
         self.opacity = 1.0
         self.background = QColor(64, 64, 64)
         self._layers: tuple[ImageLayer, OverlayLayer] | None = None
@@ -37,71 +41,74 @@ class Frame:
 
     def resize(self, width: int, height: int) -> None:
         """Another size in device pixels; everything has to be composed again."""
-        self._pixels = np.zeros((max(1, height), max(1, width)), np.uint32)
-        height, width = self._pixels.shape
-        self.image = QImage(self._pixels.data, width, height, 4 * width, QImage.Format.Format_RGB32)
+        shape = max(1, height), max(1, width)
+        self._ground, self._pixels = np.zeros(shape, np.uint32), np.zeros(shape, np.uint32)
+        self._ground_image, self.image = (
+            _as_image(p, QImage.Format.Format_RGB32) for p in (self._ground, self._pixels)
+        )
 
-    def compose(self, viewport: Viewport, rect: Rect) -> None:
-        """Draw ``rect`` (device pixels, inside the view) again from the tiles as they are now."""
+    def compose_ground(self, viewport: Viewport, rect: Rect) -> None:
+        """Draw background and photograph of ``rect`` (device pixels, inside the view) again; then :meth:`compose`."""
         visible = rect.intersect(viewport.image_device_rect)
         if visible != rect or self._layers is None:
-            self._pixels[rect.slices] = np.uint32(self.background.rgb())
+            self._ground[rect.slices] = np.uint32(self.background.rgb())
         if self._layers is None or visible.is_empty:
             return
-        photo, overlay = (layer.pyramid for layer in self._layers)
+        photo = self._layers[0].pyramid
         if viewport.scale >= NEAREST_SCALE:
-            self._compose_squares(viewport, visible, photo, overlay)
+            self._ground[visible.slices] = _magnified(viewport, visible, photo)
         elif viewport.scale == 1:
-            self._compose_plain(viewport, visible, photo, overlay)
+            self._ground[visible.slices] = photo.gather(0, _unscaled(viewport, visible))
         else:
-            self._compose_smooth(viewport, visible, photo, overlay)
+            _draw_smoothly(self._ground_image, viewport, visible, photo, QImage.Format.Format_RGB32)
 
-    def _compose_plain(self, viewport: Viewport, rect: Rect, photo: TilePyramid, overlay: TilePyramid) -> None:
-        source = Rect(rect.x - viewport.offset_x, rect.y - viewport.offset_y, rect.w, rect.h)
-        self._pixels[rect.slices] = photo.gather(0, source)
+    def compose(self, viewport: Viewport, rect: Rect) -> None:
+        """Lay the overlay, as its tiles are now, over ``rect`` (device pixels, inside the view) of the photograph."""
+        self._pixels[rect.slices] = self._ground[rect.slices]
+        visible = rect.intersect(viewport.image_device_rect)
+        if self._layers is None or visible.is_empty:
+            return
+        overlay = self._layers[1].pyramid
         if self.opacity > 0:
-            self._blend(rect, overlay.gather(0, source))
-
-    def _compose_squares(self, viewport: Viewport, rect: Rect, photo: TilePyramid, overlay: TilePyramid) -> None:
-        # Qt steps through a source in 16.16 fixed point from wherever the repainted part begins, so that squares of
-        # one image would differ by a pixel between a full and a partial repaint. Hence the columns and rows are taken
-        # here, exactly; rows are whole copies, so it costs no more than Qt does.
-        columns, rows = viewport.columns(rect.x, rect.right), viewport.rows(rect.y, rect.bottom)
-        x, y = int(columns[0]), int(rows[0])
-        source = Rect(x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y)
-
-        def magnified(pixels: Pixels) -> Pixels:
-            return pixels.take(columns - x, axis=1, mode="clip").take(rows - y, axis=0, mode="clip")
-
-        self._pixels[rect.slices] = magnified(photo.gather(0, source))
-        if self.opacity > 0:
-            self._blend(rect, magnified(overlay.gather(0, source)))
+            if viewport.scale >= NEAREST_SCALE:
+                _blend(self.image, visible, _magnified(viewport, visible, overlay), self.opacity)
+            elif viewport.scale == 1:
+                _blend(self.image, visible, overlay.gather(0, _unscaled(viewport, visible)), self.opacity)
+            else:
+                form = QImage.Format.Format_ARGB32_Premultiplied
+                _draw_smoothly(self.image, viewport, visible, overlay, form, self.opacity)
         if viewport.scale >= GRID_SCALE:
-            self._draw_grid(viewport, rect)
+            self._draw_grid(viewport, visible)
 
-    def _compose_smooth(self, viewport: Viewport, rect: Rect, photo: TilePyramid, overlay: TilePyramid) -> None:
-        level = viewport.level
-        source = at_level(viewport.image_rect(rect), level)
-        source = Rect(source.x - 1, source.y - 1, source.w + 2, source.h + 2).intersect(photo.level_rect(level))
-        painter = QPainter(self.image)
-        painter.setClipRect(QRect(*rect))
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        step = viewport.scale * (1 << level)
-        painter.setTransform(QTransform(step, 0, 0, step, viewport.offset_x, viewport.offset_y))
-        pixels = photo.gather(level, source)
-        painter.drawImage(source.x, source.y, _as_image(pixels, QImage.Format.Format_RGB32))
-        if self.opacity > 0:
-            painter.setOpacity(self.opacity)
-            pixels = overlay.gather(level, source)
-            painter.drawImage(source.x, source.y, _as_image(pixels, QImage.Format.Format_ARGB32_Premultiplied))
-        painter.end()
+    def paint(self, viewport: Viewport, runs: Runs, color: int) -> Rect | None:
+        """Give image pixels one colour of the overlay, and leave the others: what a brush needs.
 
-    def _blend(self, rect: Rect, pixels: Pixels) -> None:
-        """Lay ``pixels`` (shape of ``rect``, premultiplied) over the frame."""
-        painter = QPainter(self.image)
-        painter.setOpacity(self.opacity)
-        painter.drawImage(rect.x, rect.y, _as_image(pixels, QImage.Format.Format_ARGB32_Premultiplied))
-        painter.end()
+        Args:
+            viewport: Where the image lies.
+            runs: The pixels.
+            color: 0xAARRGGBB, premultiplied.
+
+        Returns:
+            The device pixels around what was drawn; None, with nothing drawn, where one does not show one image pixel,
+            or a grid lies over them.
+        """
+        if self._layers is None or not (viewport.scale == 1 or NEAREST_SCALE <= viewport.scale < GRID_SCALE):
+            return None
+        shown = viewport.shown_runs(runs)
+        if not shown.is_empty and self.opacity > 0:
+            places = shown.places(self._pixels.shape[1])
+            row_px = min(len(places), _STRIP_PX)
+            strip = np.empty((-(-len(places) // row_px), row_px), np.uint32)
+            flat = strip.reshape(-1)[: len(places)]
+            self._ground.reshape(-1).take(places, out=flat, mode="clip")
+            _blend(
+                _as_image(strip, QImage.Format.Format_RGB32),
+                Rect.of_array(strip),
+                np.full_like(strip, color),
+                self.opacity,
+            )
+            self._pixels.reshape(-1)[places] = flat
+        return shown.rect
 
     def _draw_grid(self, viewport: Viewport, rect: Rect) -> None:
         columns, rows = viewport.columns(rect.x - 1, rect.right), viewport.rows(rect.y - 1, rect.bottom)
@@ -110,6 +117,49 @@ class Frame:
         part[at_row] = _contrasting(part[at_row])
         crossing_free = np.ix_(~at_row, at_column)
         part[crossing_free] = _contrasting(part[crossing_free])
+
+
+def _unscaled(viewport: Viewport, rect: Rect) -> Rect:
+    """The image pixels under device pixels at 100 %."""
+    return Rect(rect.x - viewport.offset_x, rect.y - viewport.offset_y, rect.w, rect.h)
+
+
+def _magnified(viewport: Viewport, rect: Rect, pyramid: TilePyramid) -> Pixels:
+    """Pixels as squares."""
+    # Qt steps through a source in 16.16 fixed point from wherever the repainted part begins, so that squares of
+    # one image would differ by a pixel between a full and a partial repaint. Hence the columns and rows are taken
+    # here, exactly; rows are whole copies, so it costs no more than Qt does.
+    columns, rows = viewport.columns(rect.x, rect.right), viewport.rows(rect.y, rect.bottom)
+    x, y = int(columns[0]), int(rows[0])
+    source = Rect(x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y)
+    pixels = pyramid.gather(0, source)
+    return pixels.take(columns - x, axis=1, mode="clip").take(rows - y, axis=0, mode="clip")
+
+
+def _draw_smoothly(
+    target: QImage, viewport: Viewport, rect: Rect, pyramid: TilePyramid, form: QImage.Format, opacity: float = 1.0
+) -> None:
+    """Draw what ``rect`` shows, at a scale below that of squares."""
+    level = viewport.level
+    source = at_level(viewport.image_rect(rect), level)
+    source = Rect(source.x - 1, source.y - 1, source.w + 2, source.h + 2).intersect(pyramid.level_rect(level))
+    step = viewport.scale * (1 << level)
+    pixels = pyramid.gather(level, source)
+    painter = QPainter(target)
+    painter.setClipRect(QRect(*rect))
+    painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+    painter.setTransform(QTransform(step, 0, 0, step, viewport.offset_x, viewport.offset_y))
+    painter.setOpacity(opacity)
+    painter.drawImage(source.x, source.y, _as_image(pixels, form))
+    painter.end()
+
+
+def _blend(target: QImage, rect: Rect, pixels: Pixels, opacity: float) -> None:
+    """Lay ``pixels`` (shape of ``rect``, premultiplied) over a picture."""
+    painter = QPainter(target)
+    painter.setOpacity(opacity)
+    painter.drawImage(rect.x, rect.y, _as_image(pixels, QImage.Format.Format_ARGB32_Premultiplied))
+    painter.end()
 
 
 def _contrasting(pixels: Pixels) -> Pixels:

@@ -21,6 +21,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QWidget
 
 from pspnet_core.classes import ClassSet
+from pspnet_core.imaging.runs import Runs
 from pspnet_core.types import Rect
 from pspnet_studio.canvas.colors import ColorTable
 from pspnet_studio.canvas.screen import Screen
@@ -49,6 +50,7 @@ class ImageView(QWidget):
         self._document: Document | None = None
         self._classes, self._look = ClassSet(), Look()
         self._screen = Screen(ColorTable(self._classes))
+        self._painted = Rect(0, 0, 0, 0)  # what was painted last
         self._is_fitted = True
         self._ratio = self.devicePixelRatioF()
         self._is_space_down = False
@@ -88,10 +90,12 @@ class ImageView(QWidget):
     def set_document(self, document: Document | None) -> None:
         """Show another document, fitted into the view, or none."""
         if self._document is not None:
+            self._document.runs_painted.disconnect(self._on_runs_painted)
             self._document.region_changed.disconnect(self._on_region_changed)
             self._document.pixels.changed.disconnect(self._on_pixels_changed)
         self._document = document
         if document is not None:
+            document.runs_painted.connect(self._on_runs_painted)
             document.region_changed.connect(self._on_region_changed)
             document.pixels.changed.connect(self._on_pixels_changed)
         self._later.stop()
@@ -216,7 +220,13 @@ class ImageView(QWidget):
 
     # --- inside
 
+    def _on_runs_painted(self, runs: Runs) -> None:
+        self._painted = runs.rect
+        self.update_device_rect(self._screen.paint(runs))
+
     def _on_region_changed(self, region: Rect) -> None:
+        if region is self._painted:  # seen to pixel by pixel
+            return
         self.update_device_rect(self._screen.invalidate_overlay(region))
 
     def _on_pixels_changed(self, region: Rect) -> None:

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtGui import QImage
 
+from pspnet_core.imaging.runs import Runs
 from pspnet_core.types import Rect, RgbImage
 from pspnet_studio.canvas.colors import ColorTable
-from pspnet_studio.canvas.overlays import keys, outlines, overlay
+from pspnet_studio.canvas.overlays import keys, outlines, overlay, painted_color
 from pspnet_studio.canvas.tiles import Pixels, TilePyramid, halved
 from pspnet_studio.model.document import Document
 from pspnet_studio.model.pixels import ImagePixels
@@ -16,6 +17,9 @@ from pspnet_studio.model.view_state import Adjustments, Look
 
 _PREVIEW_PX = 256
 _GREY = 0xFF808080
+
+_SAMPLE_HALVINGS = 2
+_MAX_STEP_BITS = 9  # of PlaneStore.read
 
 
 class Layer:
@@ -30,17 +34,12 @@ class Layer:
         self.pyramid = TilePyramid(self._bounds.w, self._bounds.h, self._render, preview)
 
     def _render(self, rect: Rect, level: int) -> Pixels | None:
-        source = Rect(*(v << level for v in rect)).intersect(self._bounds)
-        pixels = self._read(source)
-        if pixels is None:
-            return None
-        for _ in range(level):
-            pixels = halved(pixels)
-        return pixels
-
-    def _read(self, rect: Rect) -> Pixels | None:
-        """Full-size pixels of ``rect``, owned by the caller; None when they are not there yet."""
+        """Pixels of ``rect`` (in pixels of ``level``) at that level; None when they are not there yet."""
         raise NotImplementedError
+
+    def _source(self, rect: Rect, level: int) -> Rect:
+        """The image pixels that ``rect`` (in pixels of ``level``) stands for."""
+        return Rect(*(v << level for v in rect)).intersect(self._bounds)
 
 
 class ImageLayer(Layer):
@@ -65,15 +64,16 @@ class ImageLayer(Layer):
 
     def _take_source(self) -> None:
         self._is_in_memory = self._pixels.array is not None
-        self.pyramid.set_whole_pieces(not self._is_in_memory)
+        self.pyramid.set_halvings(None if self._is_in_memory else 0)
 
     def _render(self, rect: Rect, level: int) -> Pixels | None:
-        if self._is_in_memory:
-            return super()._render(rect, level)
-        return self._drawn(self._pixels.read(rect, level))
-
-    def _read(self, rect: Rect) -> Pixels | None:
-        return self._drawn(self._pixels.read(rect))
+        if not self._is_in_memory:
+            return self._drawn(self._pixels.read(rect, level))
+        pixels = self._drawn(self._pixels.read(self._source(rect, level)))
+        if pixels is not None:
+            for _ in range(level):
+                pixels = halved(pixels)
+        return pixels
 
     def _drawn(self, pixels: RgbImage | None) -> Pixels | None:
         if pixels is None:
@@ -82,36 +82,51 @@ class ImageLayer(Layer):
 
 
 class OverlayLayer(Layer):
-    """Classes in their colours, or another view of them; whole regions or their outlines."""
+    """Classes in their colours, or another view of them; whole regions or their outlines.
+
+    A pixel of a coarser level is the mean of at most 4 x 4 of those that it stands for: enough for smooth edges, and
+    the cost of a stroke does not grow with the image.
+    """
 
     def __init__(self, document: Document, colors: ColorTable, look: Look) -> None:
         self._document = document
         self._colors, self._look = colors, look
         super().__init__(document)
+        self.pyramid.set_halvings(_SAMPLE_HALVINGS)
 
     def set_colors(self, colors: ColorTable, look: Look) -> None:
         """Draw with other colours or in another way from now on."""
         self._colors, self._look = colors, look
         self.pyramid.invalidate()
 
+    def painted_color(self, runs: Runs) -> int | None:
+        """The one colour (premultiplied) of pixels that were painted just now; None where there may be several."""
+        if self._look.contours:
+            return None
+        x, y = int(runs.starts[0]), int(runs.rows[0])
+        return painted_color(self._document, x, y, self._look.mode, self._colors)
+
     def _render(self, rect: Rect, level: int) -> Pixels | None:
-        source = Rect(*(v << level for v in rect)).intersect(self._bounds)
+        source = self._source(rect, level)
         if self._document.is_blank(source):  # most of a large image, most of the time
             return np.zeros((rect.h, rect.w), np.uint32)
-        return self._render_outlines(rect, level) if self._look.contours else super()._render(rect, level)
-
-    def _read(self, rect: Rect) -> Pixels:
-        return overlay(self._document, rect, self._look.mode, self._colors)
+        if self._look.contours:
+            return self._render_outlines(rect, level)
+        num_halvings = min(level, max(_SAMPLE_HALVINGS, level - _MAX_STEP_BITS))
+        pixels: Pixels = overlay(self._document, source, self._look.mode, self._colors, 1 << level - num_halvings)
+        for _ in range(num_halvings):
+            pixels = halved(pixels)
+        return pixels
 
     def _render_outlines(self, rect: Rect, level: int) -> Pixels:
         """Outlines of one pixel of this level on each side: every n-th pixel decides, nothing is averaged away."""
-        step = 1 << level
         whole = self.pyramid.level_rect(level)
         around = Rect(rect.x - 1, rect.y - 1, rect.w + 2, rect.h + 2).intersect(whole)
-        source = Rect(*(v << level for v in around)).intersect(self._bounds)
+        source = self._source(around, level)
         inside = Rect(rect.x - around.x, rect.y - around.y, rect.w, rect.h).slices
-        edges = outlines(keys(self._document, source, self._look.mode)[::step, ::step])[inside]
-        pixels = overlay(self._document, source, self._look.mode, self._colors)[::step, ::step][inside]
+        step, rest = 1 << min(level, _MAX_STEP_BITS), 1 << max(0, level - _MAX_STEP_BITS)
+        edges = outlines(keys(self._document, source, self._look.mode, step)[::rest, ::rest])[inside]
+        pixels = overlay(self._document, source, self._look.mode, self._colors, step)[::rest, ::rest][inside]
         return np.where(edges, pixels, np.uint32(0))
 
 

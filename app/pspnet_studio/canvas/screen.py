@@ -7,6 +7,7 @@ import time
 from PySide6.QtCore import QRect
 from PySide6.QtGui import QColor, QImage, QRegion
 
+from pspnet_core.imaging.runs import Runs
 from pspnet_core.types import Rect
 from pspnet_studio.canvas.colors import ColorTable
 from pspnet_studio.canvas.frame import Frame
@@ -18,6 +19,10 @@ from pspnet_studio.model.view_state import Look
 
 _BUDGET_S = 0.008
 _MAX_DIRTY_RECTS = 12
+
+# A repaint of this many device pixels for one move of a brush is worth being cut into bands, each as wide as needed.
+_LARGE_PX = 128 * 128
+_NUM_BANDS = 5
 
 
 class Screen:
@@ -32,6 +37,7 @@ class Screen:
         self._frame = Frame()
         self._layers: tuple[ImageLayer, OverlayLayer] | None = None
         self._dirty = QRegion()
+        self._dirty_ground = QRegion()  # of it, where the photograph changed, too
         self._is_complete = True
         self._photo_is_complete = False  # all of it that is in sight
         self.viewport = Viewport(1, 1, 1, 1)
@@ -92,7 +98,7 @@ class Screen:
     def set_opacity(self, opacity: float) -> None:
         """Opacity of the overlay, 0 to 1."""
         self._frame.opacity = opacity
-        self.invalidate()
+        self._dirty = QRegion(QRect(*self.viewport.view_rect))
 
     def set_background(self, color: QColor) -> None:
         """What is seen around the image."""
@@ -101,7 +107,7 @@ class Screen:
 
     def invalidate(self) -> None:
         """Compose everything again; tiles stay as they are."""
-        self._dirty = QRegion(QRect(*self.viewport.view_rect))
+        self._dirty = self._dirty_ground = QRegion(QRect(*self.viewport.view_rect))
 
     def invalidate_overlay(self, region: Rect) -> Rect:
         """The classes of a region of the image changed; returns what has to be repainted."""
@@ -117,6 +123,21 @@ class Screen:
             self._dirty += QRect(*rect)
         return rect
 
+    def paint(self, runs: Runs) -> Rect:
+        """Pixels got one class by hand: as :meth:`invalidate_overlay`, at the cost of those pixels where possible."""
+        color = None if self._layers is None else self._layers[1].painted_color(runs)
+        painted = None if color is None else self._frame.paint(self.viewport, runs, color)
+        if painted is not None:
+            assert self._layers is not None
+            self._layers[1].pyramid.invalidate(runs.rect)
+            return painted
+        whole = self.viewport.device_rect(runs.rect)
+        bands = runs.bands(_NUM_BANDS) if whole.w * whole.h >= _LARGE_PX else [runs.rect]
+        around = Rect(0, 0, 0, 0)
+        for band in bands:
+            around = around.union(self.invalidate_overlay(band))
+        return around
+
     def invalidate_photo(self, region: Rect) -> Rect:
         """A region of the photograph can be drawn better; returns what has to be repainted."""
         if self._layers is None:
@@ -127,11 +148,12 @@ class Screen:
         rect = self.viewport.device_rect(region)
         if not rect.is_empty:
             self._dirty += QRect(*rect)
+            self._dirty_ground += QRect(*rect)
         return rect
 
     def refresh(self) -> None:
         """Make the tiles that are wanted: first those of what changed, then, if some were missing, all in sight."""
-        if self._layers is None:
+        if self._layers is None or (self._is_complete and self._dirty.isEmpty()):
             return
         now = time.perf_counter()
         was_complete = self._is_complete
@@ -148,10 +170,11 @@ class Screen:
     def compose(self) -> QRegion:
         """Bring the frame up to date; returns what was drawn again."""
         region, self._dirty = self._dirty, QRegion()
-        if region.rectCount() > _MAX_DIRTY_RECTS:
-            region = QRegion(region.boundingRect())
-        for rect in region:
-            self._frame.compose(self.viewport, _rect(rect).intersect(self.viewport.view_rect))
+        ground, self._dirty_ground = self._dirty_ground, QRegion()
+        for rect in _few_rects(ground):
+            self._frame.compose_ground(self.viewport, rect.intersect(self.viewport.view_rect))
+        for rect in _few_rects(region):
+            self._frame.compose(self.viewport, rect.intersect(self.viewport.view_rect))
         return region
 
     def _refresh_area(self, layers: tuple[ImageLayer, OverlayLayer], area: Rect, start: float) -> bool:
@@ -160,12 +183,12 @@ class Screen:
         is_hidden = self._frame.opacity == 0
         overlay_is_complete = is_hidden or self._refresh_layer(overlay, area, start + _BUDGET_S / 2)
         if not self._photo_is_complete:  # it never changes: a stroke costs it nothing
-            is_complete = self._refresh_layer(photo, area, start + _BUDGET_S)
+            is_complete = self._refresh_layer(photo, area, start + _BUDGET_S, is_ground=True)
             self._photo_is_complete = is_complete and area == self.viewport.view_rect
             return is_complete and overlay_is_complete
         return overlay_is_complete
 
-    def _refresh_layer(self, layer: Layer, area: Rect, deadline: float) -> bool:
+    def _refresh_layer(self, layer: Layer, area: Rect, deadline: float, is_ground: bool = False) -> bool:
         source = self.viewport.image_rect(area)
         if source.is_empty:
             return True
@@ -177,7 +200,16 @@ class Screen:
             rect = self.viewport.device_rect(region)
             if not rect.is_empty:
                 self._dirty += QRect(*rect)
+                if is_ground:
+                    self._dirty_ground += QRect(*rect)
         return is_complete
+
+
+def _few_rects(region: QRegion) -> list[Rect]:
+    """The rectangles of a region; the one around all when they are many."""
+    if region.rectCount() > _MAX_DIRTY_RECTS:
+        return [_rect(region.boundingRect())]
+    return [_rect(rect) for rect in region]
 
 
 def _rect(rect: QRect) -> Rect:

@@ -65,8 +65,8 @@ class _Tile:
 class TilePyramid:
     """Tiles of 512 px at full size (level 0) and at each half of the size before, rounded up.
 
-    Every part is made from full-size data in pieces of at most 512 x 512 image pixels: no call takes long,
-    whatever the size of the image. Tiles that were not seen for long are dropped.
+    Every part is made in pieces of at most 512 x 512 pixels of the data: no call takes long, whatever the size of the
+    image. Tiles that were not seen for long are dropped.
 
     Args:
         width: Of the image, at least 1.
@@ -92,11 +92,14 @@ class TilePyramid:
         self._budget_bytes = budget_bytes
         self._tiles: OrderedDict[Key, _Tile] = OrderedDict()
         self._nbytes = 0
-        self._piece_px: Callable[[int], int] = _full_size_piece
+        self._halvings: int | None = None
 
-    def set_whole_pieces(self, is_whole: bool) -> None:
-        """Whether a level is made in pieces of a tile, not of 512 x 512 image pixels: where it costs no more."""
-        self._piece_px = (lambda _: TILE_PX) if is_whole else _full_size_piece
+    def set_halvings(self, halvings: int | None) -> None:
+        """How often pixels are halved at most to make a level: 0 when they are made as they are, None: at each level.
+
+        It decides how large the pieces are in which a level is made: 512 x 512 pixels before halving.
+        """
+        self._halvings = halvings
 
     def is_waiting(self, level: int, rect: Rect) -> bool:
         """Whether pixels under ``rect`` (in pixels of ``level``) are not there yet."""
@@ -188,6 +191,9 @@ class TilePyramid:
             tile.drawn = True
         return True
 
+    def _piece_px(self, level: int) -> int:
+        return TILE_PX >> (level if self._halvings is None else min(level, self._halvings)) or 1
+
     def _fill_undrawn(self, tile: _Tile, level: int) -> None:
         """Give a new tile, for which the time did not suffice, something to show meanwhile."""
         if not tile.drawn:
@@ -239,10 +245,6 @@ class TilePyramid:
             self._nbytes -= self._tiles.pop(key).pixels.nbytes
             if self._nbytes <= self._budget_bytes:
                 return
-
-
-def _full_size_piece(level: int) -> int:
-    return TILE_PX >> level or 1
 
 
 def at_level(rect: Rect, level: int) -> Rect:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pspnet_core.imaging.runs import Runs
 from pspnet_core.types import Rect
 
 MIN_SCALE, MAX_SCALE = 0.01, 64.0
@@ -108,6 +109,20 @@ class Viewport:
         x1, y1 = self.to_image(area.right, area.bottom)
         x, y = math.floor(x0), math.floor(y0)
         return Rect(x, y, math.ceil(x1) - x, math.ceil(y1) - y).intersect(Rect(0, 0, self.image_w, self.image_h))
+
+    def shown_runs(self, runs: Runs) -> Runs:
+        """The device pixels of the view that show pixels of ``runs``, where each shows the one under its centre."""
+        view = self.view_rect
+        if self.scale == 1:
+            return runs.moved(self.offset_x, self.offset_y).within(view)
+        columns, rows = self.columns(0, view.w), self.rows(0, view.h)
+        first, stop = np.searchsorted(rows, runs.rows), np.searchsorted(rows, runs.rows, "right")
+        starts, stops = np.searchsorted(columns, runs.starts), np.searchsorted(columns, runs.stops)
+        heights = stop - first
+        number = np.arange(int(heights.sum())) - np.repeat(heights.cumsum() - heights, heights)
+        device_rows = number + np.repeat(first, heights)
+        order = device_rows.argsort(kind="stable")
+        return Runs.of(device_rows[order], starts.repeat(heights)[order], stops.repeat(heights)[order])
 
     # --- moving
 

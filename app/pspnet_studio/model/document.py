@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from pspnet_core.imaging.patch import MaskPatch, PatchBlock
-from pspnet_core.imaging.planes import PlaneStore
+from pspnet_core.imaging.planes import PlaneStore, fill_runs
+from pspnet_core.imaging.runs import Runs
 from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Prediction, Provenance, ProvenanceMap, Rect, RgbImage
 from pspnet_studio.model.history import History
 from pspnet_studio.model.pixels import ImagePixels, not_yet
@@ -50,6 +51,7 @@ class Document(QObject):
 
     Signals:
         region_changed: What is shown changed inside a Rect.
+        runs_painted: Just these pixels, Runs, got one class by hand; ``region_changed`` with their ``rect`` follows.
         history_changed: ``can_undo`` or ``can_redo`` may have changed.
         edited: A MaskPatch took effect (committed, undone or redone): the image has to be saved.
         kept_off: A transaction met pixels that are protected, the first of them of this class: told once, at once when
@@ -57,6 +59,7 @@ class Document(QObject):
     """
 
     region_changed = Signal(object)
+    runs_painted = Signal(object)
     history_changed = Signal()
     edited = Signal()
     kept_off = Signal(int)
@@ -130,17 +133,17 @@ class Document(QObject):
         self.prediction_version = version if prediction is not None else None
         self.region_changed.emit(self.rect)
 
-    def displayed(self, rect: Rect) -> tuple[ClassMap, BoolMask]:
-        """What is shown in ``rect`` (clipped by the caller).
+    def displayed(self, rect: Rect, step: int = 1) -> tuple[ClassMap, BoolMask]:
+        """What is shown in ``rect`` (clipped by the caller), or in every n-th pixel of it (:meth:`PlaneStore.read`).
 
         Returns:
             Class ids, 255 where nothing is shown, and a mask of the pixels that come from the prediction.
         """
-        classes = self.class_plane.read(rect)
-        predicted = self.provenance_plane.read(rect) == _UNTOUCHED
+        classes = self.class_plane.read(rect, step)
         if self.prediction is None:
-            return classes, np.zeros_like(predicted)
-        np.copyto(classes, self.prediction.class_map[rect.slices], where=predicted)
+            return classes, np.zeros(classes.shape, np.bool_)
+        predicted = self.provenance_plane.read(rect, step) == _UNTOUCHED
+        np.copyto(classes, self.prediction.class_map[rect.slices][::step, ::step], where=predicted)
         return classes, predicted
 
     def pixel(self, x: int, y: int) -> Pixel:
@@ -186,6 +189,21 @@ class Document(QObject):
         self.class_plane.fill(rect, mask, class_id)
         self.provenance_plane.fill(rect, mask, provenance)
         self.region_changed.emit(rect)
+
+    def paint_runs(self, runs: Runs, class_id: int) -> None:
+        """As :meth:`paint`, for pixels of a brush: costs what they are, not what the box around them is."""
+        if self._protection.is_on and not runs.is_empty:
+            classes = self.class_plane.read_runs(runs)
+            allowed = self._protection.allowed(classes)
+            self._note_kept(classes, ~allowed, class_id)
+            runs = runs.where(allowed)
+        if runs.is_empty:
+            return
+        self._remember(runs.rect)
+        provenance = Provenance.ERASED if class_id == UNLABELLED else Provenance.PAINTED
+        fill_runs(runs, (self.class_plane, class_id), (self.provenance_plane, provenance))
+        self.runs_painted.emit(runs)
+        self.region_changed.emit(runs.rect)
 
     def write(self, rect: Rect, mask: BoolMask, class_ids: ClassMap, provenance: Provenance) -> None:
         """Give the pixels of ``mask`` the classes in ``class_ids`` (both of the shape of ``rect``)."""
@@ -315,16 +333,20 @@ class Document(QObject):
             return mask
         classes = self.class_plane.read(rect)
         changeable: BoolMask = mask & self._protection.allowed(classes)
-        if self._kept_class is None:
-            kept = mask > changeable
-            if class_id in self._protection.locked:
-                kept &= classes != class_id
-            first = int(kept.argmax())
-            if kept.flat[first]:
-                self._kept_class = int(classes.flat[first])
-                if self._kept_class in self._protection.locked:
-                    self.kept_off.emit(self._kept_class)
+        self._note_kept(classes, mask > changeable, class_id)
         return changeable
+
+    def _note_kept(self, classes: ClassMap, kept: BoolMask, class_id: int | None) -> None:
+        """Remember, and tell at once of a locked class, that pixels of ``kept`` (both arrays of one shape) stay."""
+        if self._kept_class is not None:
+            return
+        if class_id in self._protection.locked:
+            kept = kept & (classes != class_id)
+        first = int(kept.argmax())
+        if kept.flat[first]:
+            self._kept_class = int(classes.flat[first])
+            if self._kept_class in self._protection.locked:
+                self.kept_off.emit(self._kept_class)
 
     def _remember(self, rect: Rect) -> None:
         assert self.is_editing, "begin_edit first"

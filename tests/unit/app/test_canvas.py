@@ -1,6 +1,7 @@
 """What the canvas shows, pixel by pixel."""
 
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,12 +11,14 @@ from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from pspnet_core.classes import ClassSet
 from pspnet_core.imaging.planes import PlaneStore
+from pspnet_core.imaging.strokes import brush_runs
 from pspnet_core.types import UNLABELLED, Prediction, Rect
 from pspnet_studio.canvas.colors import PREDICTED_ALPHA, ColorTable
 from pspnet_studio.canvas.tiles import TilePyramid, halved
 from pspnet_studio.canvas.view import CanvasView
 from pspnet_studio.model.document import Document
 from pspnet_studio.model.tool_state import ToolState
+from pspnet_studio.model.view_state import Look, OverlayMode
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 CLASSES = ClassSet().add("red", RED).add("green", GREEN).add("blue", BLUE)
@@ -110,6 +113,35 @@ def test_a_partial_repaint_gives_the_same_picture_as_a_full_one(qtbot, ratio, zo
     # Smooth scaling may round a channel differently, squares may not differ at all.
     assert np.abs(partial - full).max() <= (0 if zoom >= 2 or zoom == 1 else 6)
     document.commit_edit()
+
+
+@pytest.mark.parametrize("mode", [OverlayMode.CLASSES, OverlayMode.PROVENANCE, OverlayMode.DIFFERENCE])
+@pytest.mark.parametrize("ratio", [1.0, 1.5])
+@pytest.mark.parametrize("zoom", [0.3, 0.77, 1.0, 2.0, 5.3, 13.7])
+def test_a_stroke_is_drawn_as_if_all_were_drawn_again(qtbot, ratio, zoom, mode):
+    view = make_view(qtbot, ratio)
+    document = make_document(900, 700)
+    everywhere = np.full((700, 900), 1, np.uint8)
+    document.set_prediction(Prediction(everywhere, everywhere))
+    view.set_document(document)
+    view.set_look(Look(mode=mode))
+    view.tool_state.set_opacity(0.55)
+    view.set_zoom(zoom)
+    before = picture(view).astype(int)
+    area = view.visible_rect()
+    diameter = max(5, area.w // 2)
+    points = [(area.x + area.w * u, area.y + area.h * v) for u, v in ((0.1, 0.1), (0.5, 0.4), (0.55, 0.9), (1.3, 0.2))]
+    document.begin_edit("brush")
+    for n, (p0, p1) in enumerate(pairwise(points)):
+        document.paint_runs(brush_runs(p0, p1, diameter, document.shape, without_start=n > 0), 0)
+    partial = picture(view).astype(int)
+    view._screen.invalidate()
+    view.update()
+    full = picture(view).astype(int)
+    assert np.abs(partial - full).max() <= (0 if zoom >= 2 or zoom == 1 else 6)
+    assert (partial != before).any()
+    document.abort_edit()
+    assert np.abs(picture(view).astype(int) - before).max() <= (0 if zoom >= 2 or zoom == 1 else 6)
 
 
 @pytest.mark.parametrize("zoom", [0.4, 1.0, 3.0])
@@ -219,14 +251,14 @@ def test_a_large_image_appears_piece_by_piece(qtbot):
     document.set_prediction(Prediction(everywhere, everywhere))
     pieces = []
     read = document.displayed
-    document.displayed = lambda rect: pieces.append(rect) or read(rect)
+    document.displayed = lambda rect, step: pieces.append((rect, step)) or read(rect, step)
     view.set_document(document)
     start = time.perf_counter()
     QApplication.processEvents()
     assert time.perf_counter() - start < 1.0
     picture(view)
-    assert max(rect.w * rect.h for rect in pieces) <= 512 * 512
-    assert sum(rect.w * rect.h for rect in pieces) == 4000 * 3000
+    assert max(rect.w * rect.h / step**2 for rect, step in pieces) <= 512 * 512
+    assert sum(rect.w * rect.h for rect, _ in pieces) == 4000 * 3000
 
 
 def test_visible_rect_follows_zoom_and_background_is_not_image(view):

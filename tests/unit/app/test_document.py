@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pspnet_core.imaging.planes import PlaneStore
+from pspnet_core.imaging.strokes import brush_runs
 from pspnet_core.types import UNLABELLED, Prediction, Provenance, Rect
 from pspnet_studio.model.document import Document
 from pspnet_studio.model.history import History
@@ -173,3 +176,33 @@ def test_a_new_edit_forgets_what_could_be_redone() -> None:
     document.undo()
     paint(document, Rect(20, 20, 9, 9), 2)
     assert not document.history.can_redo
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([frozenset(), frozenset({1}), frozenset({0, 2})]), st.booleans())
+def test_painting_runs_is_painting_their_mask(seed: int, locked: frozenset[int], only_unlabelled: bool) -> None:
+    rng = np.random.default_rng(seed)
+    before = rng.choice(np.array([0, 1, 2, 255], np.uint8), (600, 700))
+    documents = [
+        Document("a", np.zeros((600, 700, 3), np.uint8), PlaneStore.from_array(before, 255), PlaneStore(700, 600, 0))
+        for _ in range(2)
+    ]
+    class_id = int(rng.choice([0, 1, 255]))
+    p0, p1 = ((float(x), float(y)) for x, y in rng.uniform((-20, -20), (720, 620), (2, 2)))
+    kept: list[list[int]] = [[], []]
+    for document, told, by_runs in zip(documents, kept, (True, False), strict=True):
+        document.protect(locked, only_unlabelled)
+        document.kept_off.connect(told.append)
+        document.begin_edit("brush")
+        runs = brush_runs(p0, p1, 90, document.shape)
+        if by_runs:
+            document.paint_runs(runs, class_id)
+        elif not runs.is_empty:
+            document.paint(*runs.to_area(), class_id)
+        document.commit_edit()
+    for one, other in zip(documents[0].committed_planes(), documents[1].committed_planes(), strict=True):
+        assert np.array_equal(one, other)
+    assert kept[0] == kept[1]
+    documents[0].undo()
+    assert np.array_equal(documents[0].class_plane.to_array(), before)
+    assert not documents[0].provenance_plane.to_array().any()

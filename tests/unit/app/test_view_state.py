@@ -143,8 +143,8 @@ def test_the_table_of_adjustments() -> None:
 
 def test_other_classes_fade_beside_a_highlighted_one() -> None:
     table = ColorTable(CLASSES, highlight=1)
-    assert table.own[1] >> 24 == 255
-    assert 0 < table.own[0] >> 24 < 60
+    assert table.own.argb[1] >> 24 == 255
+    assert 0 < table.own.argb[0] >> 24 < 60
     assert table != ColorTable(CLASSES)
 
 

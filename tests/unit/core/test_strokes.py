@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pspnet_core.imaging.strokes import brush_segment, polygon_mask
+from pspnet_core.imaging.shapes import square_runs
+from pspnet_core.imaging.strokes import brush_runs, brush_segment, polygon_mask
 from pspnet_core.types import Rect
 
 SHAPE = (60, 80)
@@ -46,6 +47,27 @@ def test_brush_is_the_capsule(p0, p1, diameter) -> None:
     distance = distances(p0, p1)
     assert painted[distance < diameter / 2 - 1e-6].all()
     assert not painted[distance > diameter / 2 + 1e-6].any()
+
+
+@settings(max_examples=300, deadline=None)
+@given(POINTS, POINTS, st.one_of(st.floats(1.5, 70), st.integers(1, 40)), st.sampled_from([brush_runs, square_runs]))
+def test_a_stroke_that_goes_on_paints_what_the_dab_before_did_not(p0, p1, size, runs_of) -> None:
+    whole = paste(runs_of(p0, p1, size, SHAPE).to_area())
+    dab = paste(runs_of(p0, p0, size, SHAPE).to_area())
+    rest = paste(runs_of(p0, p1, size, SHAPE, without_start=True).to_area())
+    assert (dab <= whole).all()
+    if size < math.sqrt(2):  # single pixels: there is nothing to save
+        assert (rest == whole).all()
+    else:
+        np.testing.assert_array_equal(rest, whole & ~dab)
+
+
+@pytest.mark.parametrize("slope", [1e-15, -1e-12, 1e-9, -1e-6])
+def test_an_all_but_flat_brush_is_the_capsule(slope) -> None:
+    p0, p1 = (10.5, 20.5), (60.5, 20.5 + slope)
+    for ends in ((p0, p1), (p1, p0)):
+        painted = paste(brush_segment(*ends, 9.5, SHAPE))
+        np.testing.assert_array_equal(painted, distances(p0, p1) <= 9.5 / 2)
 
 
 @pytest.mark.parametrize("diameter", [2, 3, 4, 5, 7, 8])

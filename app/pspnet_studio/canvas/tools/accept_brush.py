@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pspnet_core.types import BoolMask, Rect
+from pspnet_core.imaging.runs import Runs
 from pspnet_studio.canvas.tools.base import ToolHost
 from pspnet_studio.canvas.tools.brush import BrushTool
 from pspnet_studio.messages import tr
 from pspnet_studio.model.document import Document
+
+_NUM_BANDS = 4
+"""The crescent by which a large brush moves on is dealt with in this many parts: its box is mostly empty."""
 
 
 def no_prediction_hint() -> str:
@@ -39,8 +42,10 @@ class AcceptBrushTool(BrushTool):
         self._rejects = erases
         return "reject" if erases else "accept"
 
-    def _put(self, document: Document, rect: Rect, mask: BoolMask) -> None:
-        if self._rejects:
-            document.reject(rect, mask)
-        elif document.prediction is not None:
-            document.accept(rect, mask)
+    def _put(self, document: Document, runs: Runs) -> None:
+        for band in runs.bands(_NUM_BANDS):
+            rect, mask = runs.within(band).to_area()
+            if self._rejects:
+                document.reject(rect, mask)
+            elif document.prediction is not None:
+                document.accept(rect, mask)

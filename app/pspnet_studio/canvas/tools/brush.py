@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 from PySide6.QtCore import QPointF
 from PySide6.QtGui import QPainter, QPainterPath
 
-from pspnet_core.imaging.shapes import square_segment
-from pspnet_core.imaging.strokes import Point, brush_segment
-from pspnet_core.types import UNLABELLED, BoolMask, Rect
+from pspnet_core.imaging.runs import Runs
+from pspnet_core.imaging.shapes import square_runs
+from pspnet_core.imaging.strokes import Point, brush_runs
+from pspnet_core.types import UNLABELLED, Rect
 from pspnet_studio.canvas.tools.base import (
     NO_GUIDES,
     Pointer,
@@ -24,11 +24,6 @@ from pspnet_studio.messages import tr
 from pspnet_studio.model.document import Document
 
 _CROSS_PX = 5.0
-
-# A brush this large, in the image or on the screen, is painted as the crescent by which it moved on, in strips:
-# redrawing its whole box costs more.
-_CRESCENT_DIAMETER_PX = 256
-_NUM_STRIPS = 4
 
 
 class BrushTool(Tool):
@@ -156,23 +151,19 @@ class BrushTool(Tool):
         self._class_id = class_id
         return "erase" if class_id == UNLABELLED else "brush"
 
-    def _put(self, document: Document, rect: Rect, mask: BoolMask) -> None:
+    def _put(self, document: Document, runs: Runs) -> None:
         """Change the pixels that the brush covers now."""
-        document.paint(rect, mask, self._class_id)
+        document.paint_runs(runs, self._class_id)
 
     def _stroke(self, start: Point, end: Point) -> None:
         document = self._host.document
         assert document is not None
-        diameter, shape = self._diameter(), document.shape
-        segment = square_segment if self._is_square else brush_segment
-        rect, mask = segment(start, end, diameter, shape)
-        pieces = [(rect, mask)]
-        is_large = diameter * max(1.0, self._host.viewport.scale) >= _CRESCENT_DIAMETER_PX
-        if is_large and self._painted == (start, diameter):
-            pieces = _strips(*_without(rect, mask, *segment(start, start, diameter, shape)))
-        for piece, inside in pieces:
-            if not piece.is_empty:
-                self._put(document, piece, inside)
+        diameter = self._diameter()
+        # What this stroke has painted already need not be painted again: only the crescent by which it moves on is.
+        goes_on = self._painted == (start, diameter)
+        runs = (square_runs if self._is_square else brush_runs)(start, end, diameter, document.shape, goes_on)
+        if not runs.is_empty:
+            self._put(document, runs)
         self._last = end
         self._painted = (end, diameter)
 
@@ -206,23 +197,3 @@ class BrushTool(Tool):
             return None
         viewport = self._host.viewport
         return to_device(viewport, self._last), to_device(viewport, self._position)
-
-
-def _without(rect: Rect, mask: BoolMask, disc_rect: Rect, disc: BoolMask) -> tuple[Rect, BoolMask]:
-    """``mask`` without the pixels of a disc that lies in its rectangle; ``mask`` itself is changed."""
-    inner = Rect(disc_rect.x - rect.x, disc_rect.y - rect.y, disc_rect.w, disc_rect.h)
-    mask[inner.slices] &= ~disc
-    return rect, mask
-
-
-def _strips(rect: Rect, mask: BoolMask) -> list[tuple[Rect, BoolMask]]:
-    """``mask`` cut into strips of rows, each as wide as it needs to be; empty ones are left out."""
-    height = -(-rect.h // _NUM_STRIPS)
-    strips = []
-    for top in range(0, rect.h, height or 1):
-        part = mask[top : top + height]
-        columns = np.flatnonzero(part.any(axis=0))
-        if len(columns):
-            left, right = int(columns[0]), int(columns[-1]) + 1
-            strips.append((Rect(rect.x + left, rect.y + top, right - left, len(part)), part[:, left:right]))
-    return strips

@@ -1,0 +1,129 @@
+"""Sets of pixels as runs of rows: what a brush covers, at a cost of its rows and not of its box."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pspnet_core.imaging.areas import Area, empty_area
+from pspnet_core.types import Rect
+
+Ints = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Runs:
+    """Pixels of an image, run by run; runs do not overlap.
+
+    Attributes:
+        rows: (n,) image row of each run, ascending; one row may have several runs.
+        starts: (n,) first column of each run.
+        stops: (n,) first column after it, above ``starts``.
+        rect: The smallest rectangle around all of them; empty without any.
+    """
+
+    rows: Ints
+    starts: Ints
+    stops: Ints
+    rect: Rect
+
+    @staticmethod
+    def of(rows: Ints, starts: Ints, stops: Ints) -> Runs:
+        """Runs in ascending rows; those that hold no pixel (``stops`` not above ``starts``) are left out."""
+        holds = stops > starts
+        if not holds.all():
+            rows, starts, stops = rows[holds], starts[holds], stops[holds]
+        if len(rows) == 0:
+            return Runs(rows, starts, stops, Rect(0, 0, 0, 0))
+        x, y = int(starts.min()), int(rows[0])
+        return Runs(rows, starts, stops, Rect(x, y, int(stops.max()) - x, int(rows[-1]) + 1 - y))
+
+    @staticmethod
+    def around(rows: Ints, starts: Ints, stops: Ints, inner: slice, near: Ints, far: Ints) -> Runs:
+        """One run a row, without what lies between ``near`` and ``far`` in the rows of ``inner``."""
+        # Two runs a row, one on each side; where nothing is left out, the first is empty and the second all.
+        begins, ends = np.stack((starts, starts), axis=1), np.stack((starts, stops), axis=1)
+        np.minimum(stops[inner], near, out=ends[inner, 0])
+        np.maximum(starts[inner], far, out=begins[inner, 1])
+        return Runs.of(rows.repeat(2), begins.reshape(-1), ends.reshape(-1))
+
+    @staticmethod
+    def of_area(area: Area) -> Runs:
+        """The pixels of a (rectangle, mask)."""
+        rect, mask = area
+        # A column of nothing on each side: every run begins and ends with a change.
+        padded = np.zeros((mask.shape[0], mask.shape[1] + 2), np.bool_)
+        padded[:, 1:-1] = mask
+        row_px = mask.shape[1] + 1
+        changes = np.flatnonzero(padded[:, 1:] != padded[:, :-1])
+        begins, ends = changes[0::2], changes[1::2]
+        rows = begins // row_px
+        return Runs.of(rows + rect.y, begins - rows * row_px + rect.x, ends - rows * row_px + rect.x)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no pixel."""
+        return len(self.rows) == 0
+
+    @property
+    def num_pixels(self) -> int:
+        """How many pixels there are."""
+        return int((self.stops - self.starts).sum())
+
+    def moved(self, x: int, y: int) -> Runs:
+        """The same pixels, ``x`` columns further right and ``y`` rows further down."""
+        rect = Rect(self.rect.x + x, self.rect.y + y, self.rect.w, self.rect.h)
+        return Runs(self.rows + y, self.starts + x, self.stops + x, rect)
+
+    def within(self, rect: Rect) -> Runs:
+        """The pixels that lie in a rectangle, too."""
+        if rect.intersect(self.rect) == self.rect:
+            return self
+        first, stop = np.searchsorted(self.rows, (rect.y, rect.bottom))
+        part = slice(int(first), int(stop))
+        return Runs.of(self.rows[part], np.maximum(self.starts[part], rect.x), np.minimum(self.stops[part], rect.right))
+
+    def where(self, chosen: NDArray[np.bool_]) -> Runs:
+        """Those of the pixels, (n,) in the order of the runs, that are chosen."""
+        if chosen.all():
+            return self
+        lengths = self.stops - self.starts
+        before = lengths.cumsum() - lengths
+        # A chosen run begins at a chosen pixel that follows none, or that is the first of a run.
+        is_first, is_last = np.zeros(len(chosen), np.bool_), np.zeros(len(chosen), np.bool_)
+        is_first[before] = is_last[before + lengths - 1] = True
+        is_first[1:] |= ~chosen[:-1]
+        is_last[:-1] |= ~chosen[1:]
+        begins, ends = np.flatnonzero(is_first & chosen), np.flatnonzero(is_last & chosen)
+        run = np.searchsorted(before, begins, "right") - 1
+        shift = self.starts[run] - before[run]
+        return Runs.of(self.rows[run], begins + shift, ends + shift + 1)
+
+    def bands(self, num_bands: int) -> list[Rect]:
+        """Rectangles around the first, second, ... part of the rows that together hold all pixels."""
+        bounds = np.linspace(0, len(self.rows), min(num_bands, len(self.rows)) + 1).astype(np.intp)
+        if len(bounds) < 2:
+            return []
+        left = np.minimum.reduceat(self.starts, bounds[:-1]).tolist()
+        right = np.maximum.reduceat(self.stops, bounds[:-1]).tolist()
+        top, bottom = self.rows[bounds[:-1]].tolist(), (self.rows[bounds[1:] - 1] + 1).tolist()
+        return [Rect(x, y, r - x, b - y) for x, y, r, b in zip(left, top, right, bottom, strict=True)]
+
+    def places(self, row_px: int, x: int = 0, y: int = 0) -> Ints:
+        """Where the pixels lie in an array that is ``row_px`` wide and begins at (x, y), counted row by row."""
+        lengths = self.stops - self.starts
+        ends = lengths.cumsum()
+        first = (self.rows - y) * row_px + (self.starts - x)
+        places: Ints = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(first - ends + lengths, lengths)
+        return places
+
+    def to_area(self) -> Area:
+        """The same pixels as the smallest rectangle around them and its mask, owned by the caller."""
+        if self.is_empty:
+            return empty_area()
+        x, y, w, h = self.rect
+        mask = np.zeros((h, w), np.bool_)
+        mask.reshape(-1)[self.places(w, x, y)] = True
+        return self.rect, mask
