@@ -183,6 +183,7 @@ class _LaneThread:
                     return
                 job = self._queue.pop(0)[2]
             self._run(job)
+            del job  # or this thread, not the window's, would be the last to know the objects that it calls
 
     def _run(self, job: JobHandle) -> None:
         self._current.append(job)
