@@ -105,9 +105,14 @@ class DeepImage:
         low, high = np.percentile(self._sample, (_CLIPPED_PERCENT, 100 - _CLIPPED_PERCENT))
         return Window.between(float(low), float(high))
 
-    def histogram(self, num_bins: int = 256) -> NDArray[np.int64]:
-        """(num_bins,) counts over the full range, of a sample."""
-        edges = np.linspace(0, MAX_VALUE + 1, num_bins + 1)
+    @property
+    def max_value(self) -> int:
+        """The largest value of a sample."""
+        return int(self._sample[-1])
+
+    def histogram(self, num_bins: int = 256, stop: int = MAX_VALUE + 1) -> NDArray[np.int64]:
+        """(num_bins,) counts of a sample; the bins share the values from 0 to below ``stop`` evenly."""
+        edges = np.linspace(0, stop, num_bins + 1)
         return np.diff(np.searchsorted(self._sample, edges)).astype(np.int64)
 
     def _shown(self, values: NDArray[np.uint16], table: NDArray[np.uint8]) -> RgbImage:

@@ -101,11 +101,11 @@ class Minimap(QWidget):
     def _take_document(self, document: Document | None) -> None:
         if self._document is not None:
             self._document.region_changed.disconnect(self._on_region_changed)
-            self._document.pixels.loaded.disconnect(self._forget)
+            self._document.pixels.changed.disconnect(self._on_region_changed)
         self._document, self._grip = document, None
         if document is not None:
             document.region_changed.connect(self._on_region_changed)
-            document.pixels.loaded.connect(self._forget)
+            document.pixels.changed.connect(self._on_region_changed)
         self._picture = None
 
     def _wanted_size(self) -> QSize | None:
@@ -233,11 +233,7 @@ def _step(document: Document, wanted: int) -> int:
 
 def _thin_photo(document: Document, wanted: int) -> RgbImage | None:
     """A small picture of the photograph; None while there is none."""
-    pixels = document.pixels
-    if pixels.array is None:
-        return pixels.preview
-    step = _step(document, 2 * wanted)
-    return pixels.array[::step, ::step]
+    return document.pixels.thinned(_step(document, 2 * wanted))
 
 
 def _thin_overlay(document: Document, wanted: int, colors: ColorTable) -> ArgbImage:

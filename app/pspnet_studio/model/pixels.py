@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from pspnet_core.errors import ImageReadError, PspnetError
+from pspnet_core.imaging.deep import DeepImage, Window
 from pspnet_core.imaging.source import ArraySource, level_size
 from pspnet_core.imaging.tiff_source import TiffSource
 from pspnet_core.types import Rect, RgbImage
@@ -62,6 +64,7 @@ class ImagePixels(QObject):
         self._reading: JobHandle | None = None
         self._preparing: JobHandle | None = None
         self._is_broken = False
+        self._deep: tuple[DeepImage, NDArray[np.uint8]] | None = None
         if source is not None:
             self._take(source)
 
@@ -86,8 +89,27 @@ class ImagePixels(QObject):
         self.loaded.emit()
         self.changed.emit(self.rect)
 
+    def show_window(self, deep: DeepImage | None, window: Window) -> None:
+        """Show a part of the range of 16-bit values from now on, or all of it; only for an image in memory.
+
+        :attr:`array`, :attr:`source` and :meth:`reader` go on giving what is trained and predicted on.
+        """
+        deep = None if window.is_full else deep
+        if deep is None and self._deep is None:
+            return
+        assert deep is None or deep.shape == (self.rect.h, self.rect.w)
+        self._deep = None if deep is None else (deep, window.table())
+        self.changed.emit(self.rect)
+
+    def thinned(self, step: int) -> RgbImage | None:
+        """Every ``step``-th pixel of every ``step``-th row as shown; the preview where the image is not in memory."""
+        if self._deep is not None:
+            return self._deep[0].thinned(step, self._deep[1])
+        array = self.array
+        return self.preview if array is None else array[::step, ::step]
+
     def read(self, rect: Rect, level: int = 0) -> RgbImage | None:
-        """The pixels of ``rect`` (in pixels of ``level``, inside the image); at once, without decoding.
+        """The pixels of ``rect`` (in pixels of ``level``, inside the image) as shown; at once, without decoding.
 
         Returns:
             (rect.h, rect.w, 3) uint8 RGB, not to be written to; None when a part of it is not there yet: it is then
@@ -97,7 +119,7 @@ class ImagePixels(QObject):
         """
         if isinstance(self.source, ArraySource):
             assert level == 0, "the canvas reduces an image in memory itself"
-            return self.source.image[rect.slices]
+            return self.source.image[rect.slices] if self._deep is None else self._deep[0].read(rect, self._deep[1])
         if self.source is None or self._is_broken:
             return None
         last = self.source.num_levels - 1

@@ -9,6 +9,8 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QL
 
 from pspnet_studio.messages import tr
 from pspnet_studio.model.view_state import Adjustments, ViewState, mode_texts
+from pspnet_studio.model.window_level import WindowLevel
+from pspnet_studio.panels.window_level import WindowLevelBox
 from pspnet_studio.theme import SPACE_M, SPACE_S
 
 _GAMMA_STEPS = 100
@@ -20,11 +22,13 @@ class DisplayPanel(QWidget):
 
     Args:
         view_state: Shared with menus and canvas.
+        window_level: Which values of a 16-bit image are shown.
     """
 
-    def __init__(self, view_state: ViewState, parent: QWidget | None = None) -> None:
+    def __init__(self, view_state: ViewState, window_level: WindowLevel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._view_state = view_state
+        self.window_level_box = WindowLevelBox(window_level)
         self.mode_box = QComboBox()
         for mode, text in mode_texts().items():
             self.mode_box.addItem(text, mode)
@@ -49,6 +53,7 @@ class DisplayPanel(QWidget):
 
     def _lay_out(self) -> None:
         layout = QFormLayout(self)
+        layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         layout.setContentsMargins(SPACE_M, SPACE_S, SPACE_M, SPACE_M)
         layout.setSpacing(SPACE_S)
         layout.addRow(tr("&Show"), self.mode_box)
@@ -67,6 +72,7 @@ class DisplayPanel(QWidget):
             slider.setAccessibleName(text.replace("&", ""))
             layout.addRow(name, row)
         layout.addRow("", self.reset_button)
+        layout.addRow(self.window_level_box)
 
     def _on_slider(self) -> None:
         gamma = _GAMMA_RANGE ** (self.gamma_slider.value() / _GAMMA_STEPS)

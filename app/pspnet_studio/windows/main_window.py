@@ -30,6 +30,7 @@ from pspnet_studio.model.tool_specs import tool_specs
 from pspnet_studio.model.tool_state import ToolState
 from pspnet_studio.model.training import Training
 from pspnet_studio.model.view_state import ViewState
+from pspnet_studio.model.window_level import WindowLevel
 from pspnet_studio.panels.classes import ClassesPanel
 from pspnet_studio.panels.display import DisplayPanel
 from pspnet_studio.panels.images import ImagesPanel
@@ -84,6 +85,7 @@ class MainWindow(QMainWindow):
         self._may_close = False
         self._saved_state: QByteArray | None = None
         self._waiting_text = ""
+        self._has_told_of_16_bits = False
         self.setObjectName("mainWindow")
         self.setAcceptDrops(True)
         self.guard = TrainingGuard(training, self)
@@ -129,7 +131,8 @@ class MainWindow(QMainWindow):
             self._dock("classesDock", tr("Classes"), self.classes_panel, Qt.DockWidgetArea.RightDockWidgetArea),
             self._dock("trainingDock", tr("Model"), self.training_panel, Qt.DockWidgetArea.RightDockWidgetArea),
         ]
-        self.display_panel = DisplayPanel(self.view_state)
+        self.window_level = WindowLevel(self._session, self)
+        self.display_panel = DisplayPanel(self.view_state, self.window_level)
         self.display_dock = self._dock(
             "displayDock", tr("Display"), self.display_panel, Qt.DockWidgetArea.RightDockWidgetArea
         )
@@ -206,6 +209,7 @@ class MainWindow(QMainWindow):
         self.training_panel.set_seconds(self._settings.training_seconds)
         self.canvas.zoom_changed.connect(self._on_zoom)
         self.canvas.hint_changed.connect(self._on_hint)
+        self.window_level.found.connect(self._on_deep_image)
 
     def _restore(self) -> None:
         geometry, state = self._settings.bytes_of("window_geometry"), self._settings.bytes_of("window_state")
@@ -284,6 +288,11 @@ class MainWindow(QMainWindow):
     def _on_hint(self, text: str) -> None:
         if not self._waiting_text:  # that the window will close stays in sight
             self.status_line.showMessage(text, _HINT_MS)
+
+    def _on_deep_image(self) -> None:
+        if not self._has_told_of_16_bits:
+            self._has_told_of_16_bits = True
+            self._on_hint(tr("This image has 16 bits per channel: View › Display chooses which values are shown."))
 
     def _update_title(self) -> None:
         project, key = self._session.project, self._session.current_key

@@ -128,8 +128,10 @@ def test_histogram_counts_colours_without_alpha() -> None:
     values = np.zeros((2, 3, 4), np.uint16)
     values[..., 3] = 65535
     values[0, 0, 0] = 65535
-    counts = DeepImage(values, has_alpha=True).histogram(4)
-    assert counts.tolist() == [17, 0, 0, 1]
+    deep = DeepImage(values, has_alpha=True)
+    assert deep.histogram(4).tolist() == [17, 0, 0, 1]
+    assert deep.histogram(2, stop=100).tolist() == [17, 0]
+    assert deep.max_value == 65535
 
 
 @pytest.mark.parametrize(("low", "high"), [(5, 5), (-1, 4), (3, 65536)])
