@@ -32,6 +32,10 @@ class ClassMapError(PspnetError):
     """A file is not a class map, or does not fit its image."""
 
 
+class JournalError(ClassMapError):
+    """A journal holds strokes that are in no class map yet, and cannot be read."""
+
+
 class ProjectError(PspnetError):
     """A project folder could not be opened, read or written."""
 

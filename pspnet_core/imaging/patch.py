@@ -7,7 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +103,22 @@ class PatchBlock:
         plane.write(self.rect, full, self.changed)
 
 
+class PatchHead(NamedTuple):
+    """What a step was.
+
+    Attributes:
+        label: What the person did.
+        version: Number of the model version that was on display, if any.
+        class_id: The class that all its pixels got, 255 = none any more; None where they got several.
+        nbytes: Bytes of its arrays in memory.
+    """
+
+    label: str
+    version: int | None
+    class_id: int | None
+    nbytes: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskPatch:
     """One step of a person: blocks of changed pixels, so that a long thin stroke costs what it touches.
@@ -145,6 +161,13 @@ class MaskPatch:
         """Number of changed pixels."""
         return sum(len(block.old_class) for block in self.blocks)
 
+    @property
+    def head(self) -> PatchHead:
+        """What there is to know about it without its pixels."""
+        classes = [_only_value(block.new_class) for block in self.blocks]
+        class_id = classes[0] if all(value == classes[0] for value in classes) else None
+        return PatchHead(self.label, self.version, class_id, self.nbytes)
+
     def apply(self, class_plane: PlaneStore, provenance_plane: PlaneStore) -> None:
         """Do it (again). Raises: ValueError when the patch reaches over the planes."""
         for block in self.blocks:
@@ -166,6 +189,7 @@ class MaskPatch:
                 "label": self.label,
                 "blocks": [[*block.rect, len(block.old_class)] for block in self.blocks],
                 "version": self.version,
+                "class": self.head.class_id,
             },
             ensure_ascii=False,
         ).encode()
@@ -176,6 +200,24 @@ class MaskPatch:
         body = zlib.compress(b"".join(parts), 1)
         checksum = zlib.crc32(body, zlib.crc32(header))
         return _FRAME.pack(_MAGIC, _FORMAT, len(header), len(body), checksum) + header + body
+
+    @staticmethod
+    def head_of(data: bytes) -> PatchHead:
+        """What a record is, without unpacking it. Raises: as :meth:`from_bytes`, as far as it is looked at."""
+        header, _ = _unframe(data)
+        try:
+            fields = json.loads(header)
+            places = [(Rect(*(int(v) for v in row[:4])), int(row[4])) for row in fields["blocks"]]
+            nbytes = sum(rect.w * rect.h + 4 * num_changed for rect, num_changed in places)
+            version, class_id = fields["version"], fields.get("class")
+            return PatchHead(
+                str(fields["label"]),
+                None if version is None else int(version),
+                None if class_id is None else int(class_id),
+                nbytes,
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise _damaged(f"its contents do not fit together ({error})") from error
 
     @staticmethod
     def from_bytes(data: bytes) -> MaskPatch:
@@ -190,6 +232,14 @@ class MaskPatch:
             return _from_fields(fields, body)
         except (ValueError, KeyError, TypeError, AssertionError, zlib.error) as error:
             raise _damaged(f"its contents do not fit together ({error})") from error
+
+
+def _only_value(values: Values) -> int | None:
+    """The value that all have, if they have one."""
+    first = int(values[0])
+    if values.strides == (0,):
+        return first
+    return first if values.min() == first == values.max() else None
 
 
 def _unframe(data: bytes) -> tuple[bytes, bytes]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pspnet_core.errors import ClassMapError, ImageReadError, ProjectError, StorageError
+from pspnet_core.errors import ClassMapError, ImageReadError, StorageError
 from pspnet_core.imaging.patch import MaskPatch, PatchBlock
 from pspnet_core.imaging.planes import PlaneStore
 from pspnet_core.imaging.read import read_info
@@ -20,7 +20,7 @@ from pspnet_core.types import UNLABELLED, Provenance
 LABEL = "convert"
 """Of the steps in the history."""
 
-_UNREADABLE = (ImageReadError, ClassMapError, ProjectError)
+_UNREADABLE = (ImageReadError, ClassMapError)
 
 Planes = tuple[PlaneStore, PlaneStore]
 """Class ids and provenance of one item."""

@@ -15,7 +15,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pspnet_core.errors import ProjectError
+from pspnet_core.errors import JournalError
 
 _MAGIC = b"PSJR"
 _FORMAT = 1
@@ -82,14 +82,14 @@ class LogRecord:
 
     @property
     def depth(self) -> int:
-        """Of a step: the depth in force afterwards. Raises: ProjectError (no such payload)."""
+        """Of a step: the depth in force afterwards. Raises: JournalError (no such payload)."""
         if len(self.payload) < _CURSOR.size:
             raise damaged_record("a step has no depth")
         return int(_CURSOR.unpack_from(self.payload)[0])
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """Of a stroke or a jump: what it does to the planes. Raises: ProjectError (no such payload)."""
+        """Of a stroke or a jump: what it does to the planes. Raises: JournalError (no such payload)."""
         if self.kind is Kind.STROKE:
             return (Change(self.payload, True),)
         found, position = [], _CURSOR.size
@@ -103,7 +103,7 @@ class LogRecord:
         return tuple(found)
 
     def fields(self) -> dict[str, Any]:
-        """The JSON of a begin or planes record. Raises: ProjectError (it is none)."""
+        """The JSON of a begin or planes record. Raises: JournalError (it is none)."""
         try:
             value = json.loads(self.payload)
         except ValueError as error:
@@ -158,7 +158,7 @@ def read_log(path: Path) -> Log:
     """Read a journal file; it may be appended to meanwhile.
 
     Raises:
-        ProjectError: A newer program wrote it.
+        JournalError: A newer program wrote it.
         OSError: It cannot be read.
     """
     return parse_log(path.read_bytes())
@@ -181,9 +181,9 @@ def parse_log(data: bytes) -> Log:
     return Log(tuple(records), position, len(data) - position, damaged_at)
 
 
-def damaged_record(why: str) -> ProjectError:
+def damaged_record(why: str) -> JournalError:
     """A record whose checksum is right says something impossible."""
-    return ProjectError(
+    return JournalError(
         "A record of a journal makes no sense.",
         f"{why}.",
         "Move the journal away: the image then opens as it was last saved.",
@@ -199,7 +199,7 @@ def _record_at(data: bytes, position: int) -> LogRecord | None:
         return None
     _, version, kind, number, size, checksum = _HEAD.unpack(head)
     if version != _FORMAT or kind > max(Kind):
-        raise ProjectError(
+        raise JournalError(
             f"A journal has format {version} and a record of kind {kind}.",
             f"This program reads format {_FORMAT}, kinds 0 to {max(Kind)}.",
             "Open the project with the newer program that wrote it.",

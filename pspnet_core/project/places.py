@@ -48,7 +48,12 @@ def own_folder(root: Path) -> tuple[Path, tuple[Notice, ...]]:
 
 def journal_folder(folder: Path, key: str) -> Path:
     """Where the journals of an item lie in a project's own folder, one file per session."""
-    return folder / "journal" / key
+    return journal_root(folder) / key
+
+
+def journal_root(folder: Path) -> Path:
+    """Where all journals lie in a project's own folder."""
+    return folder / "journal"
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -238,7 +238,7 @@ class Project:
 
         Raises:
             ClassMapError: A file of ours is damaged or does not fit the image; it is left as it is.
-            ProjectError: Likewise a journal with strokes that are in no mask yet.
+            JournalError: Likewise a journal with strokes that are in no mask yet.
         """
         own = plane_files.read_own(self._folder, item, width, height)
         annotation = own or plane_files.read_found(item, width, height)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pspnet_core.errors import ProjectError
+from pspnet_core.errors import JournalError, ProjectError
 from pspnet_core.imaging.patch import MaskPatch
 from pspnet_core.imaging.planes import PlaneStore
 from pspnet_core.project.journal_log import Change, Digests, Kind, Log, LogRecord, read_log
@@ -100,7 +100,7 @@ def replay(folder: Path, key: str, class_plane: PlaneStore, provenance_plane: Pl
         provenance_plane: Likewise.
 
     Raises:
-        ProjectError: A journal holds strokes that are in no mask yet, but it is damaged or cannot be read.
+        JournalError: A journal holds strokes that are in no mask yet, but it is damaged or cannot be read.
     """
     paths = journals_of(folder, key)
     if not paths:
@@ -152,7 +152,7 @@ def replayed(folder: Path, item: Item, annotation: Annotation, is_own: bool) -> 
         is_own: Whether it comes from files of ours; then its planes fit together afterwards.
 
     Raises:
-        ProjectError: As :func:`replay`.
+        JournalError: As :func:`replay`.
     """
     if not journals_of(folder, item.key):
         return settled(annotation) if is_own else annotation
@@ -228,7 +228,7 @@ class _History:
         """Do to each plane what is newer than it; how many strokes and how many other steps that were.
 
         Raises:
-            ProjectError: Something between is missing.
+            JournalError: Something between is missing.
         """
         match = self.match(digests)
         assert match is not None
@@ -302,7 +302,7 @@ def _mark_of(record: LogRecord, key: str) -> _Mark | None:
         if not isinstance(depth, int) or depth < 0 or fields["item"] != key:
             return None
         return _Mark(record.number, depth, None if digests is None else Digests(str(digests[0]), str(digests[1])))
-    except (ProjectError, KeyError, IndexError, TypeError):
+    except (JournalError, KeyError, IndexError, TypeError):
         return None  # it says nothing that could be used: what follows it counts as unknown
 
 
@@ -320,17 +320,17 @@ def _read(path: Path) -> Log:
     except FileNotFoundError:
         return Log((), 0, 0, None)  # another session has taken it just now
     except OSError as error:
-        raise ProjectError(
+        raise JournalError(
             f"The journal {path.name} could not be read.",
             f"{path}: {error.strerror}. It may hold strokes that are in no mask yet.",
             "Check the rights of the file.",
         ) from error
 
 
-def _blocked(history: _History, why: str = "") -> ProjectError:
+def _blocked(history: _History, why: str = "") -> JournalError:
     damaged_at = history.log.damaged_at
     where = f"near byte {damaged_at}" if damaged_at is not None else why or "a record is missing"
-    return ProjectError(
+    return JournalError(
         f"The journal of {history.key} is damaged.",
         f"{history.path}: {where}. It holds strokes that are not in the saved mask. Nothing was changed.",
         "Put back a copy of the journal. Or move it away: the image then opens as it was last saved, "

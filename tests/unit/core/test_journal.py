@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pspnet_core.errors import ProjectError, StorageError
+from pspnet_core.errors import JournalError, StorageError
 from pspnet_core.imaging.planes import PlaneStore
 from pspnet_core.project import plane_files
 from pspnet_core.project.conversion import convert_class, take_back
+from pspnet_core.project.journal_budget import trim
 from pspnet_core.project.journal_log import Kind, read_log
 from pspnet_core.project.project import Project
 from pspnet_core.project.replay import digest_of, digests_of, replay
@@ -158,7 +159,7 @@ def test_damage_before_unsaved_strokes_blocks_and_tells_the_way_out(root: Path, 
     if place == 3:  # the last one: nobody can tell this from a write that was cut off
         assert Hand(root).can_undo == 2
         return
-    with pytest.raises(ProjectError) as caught:
+    with pytest.raises(JournalError) as caught:
         Hand(root)
     assert KEY in caught.value.title
     assert str(path) in caught.value.detail
@@ -198,7 +199,7 @@ def test_a_newer_format_is_refused(root: Path) -> None:
     data[4] = 9
     data[26:30] = struct.pack("<I", zlib.crc32(data[:26]))
     path.write_bytes(data)
-    with pytest.raises(ProjectError, match="format 9"):
+    with pytest.raises(JournalError, match="format 9"):
         Hand(root)
 
 
@@ -367,6 +368,26 @@ def test_undo_of_what_the_file_does_not_hold_is_written_out(root: Path) -> None:
     hand.write()
     hand.end()
     assert (Hand(root).state, Hand(root).can_undo) == (hand.state, 1)
+
+
+def test_the_project_s_budget_drops_whole_journals_but_nothing_unsaved(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    roots = [make_project(tmp_path / name).root for name in "abc"]
+    for number, root in enumerate(roots):
+        hand = painted(root, 3)
+        if number != 1:
+            hand.save()
+        hand.end()
+        (folder / "journal" / str(number)).mkdir(parents=True)
+        target = folder / "journal" / str(number) / "x.journal"
+        os.replace(journal_files(root)[0], target)
+        os.utime(target, (number, number))
+    size = trim(folder, 10**9)
+    assert size == sum(path.stat().st_size for path in folder.rglob("*.journal"))
+    trim(folder, size - 1)
+    assert sorted(path.parent.name for path in folder.rglob("*.journal")) == ["1", "2"]
+    assert trim(folder, 0) > 0
+    assert [path.parent.name for path in folder.rglob("*.journal")] == ["1"]
 
 
 def test_converting_a_class_everywhere_is_a_step_of_the_history(root: Path) -> None:

@@ -147,3 +147,19 @@ def test_blocks_far_apart_cost_what_they_hold_and_survive_a_round_trip() -> None
     copy.revert(*planes)
     assert (planes[0].to_array() == 255).all()
     assert not planes[1].to_array().any()
+
+
+def test_the_head_tells_what_a_step_was_without_its_pixels() -> None:
+    old, new = random_states(3)
+    patch = patch_of(old, new, version=4)
+    assert patch is not None
+    assert MaskPatch.head_of(patch.to_bytes()) == patch.head
+    assert (patch.head.label, patch.head.version, patch.head.nbytes) == ("Brush", 4, patch.nbytes)
+    assert patch.head.class_id is None
+    one = old.copy()
+    one[0, 3:6, 4:9] = 7
+    same = patch_of(old, one)
+    assert same is not None
+    assert MaskPatch.head_of(same.to_bytes()).class_id == 7
+    with pytest.raises(ProjectError):
+        MaskPatch.head_of(patch.to_bytes()[:-1])
