@@ -203,8 +203,9 @@ class MaskPatch:
 
     @staticmethod
     def head_of(data: bytes) -> PatchHead:
-        """What a record is, without unpacking it. Raises: as :meth:`from_bytes`, as far as it is looked at."""
-        header, _ = _unframe(data)
+        """What a record is, without looking at its pixels or at checksums. Raises: as :meth:`from_bytes`."""
+        header_size, _, _ = _sizes(data)
+        header = data[_FRAME.size : _FRAME.size + header_size]
         try:
             fields = json.loads(header)
             places = [(Rect(*(int(v) for v in row[:4])), int(row[4])) for row in fields["blocks"]]
@@ -244,6 +245,15 @@ def _only_value(values: Values) -> int | None:
 
 def _unframe(data: bytes) -> tuple[bytes, bytes]:
     """JSON header and compressed body of a record whose length and checksum are right."""
+    header_size, _, checksum = _sizes(data)
+    header, body = data[_FRAME.size : _FRAME.size + header_size], data[_FRAME.size + header_size :]
+    if zlib.crc32(body, zlib.crc32(header)) != checksum:
+        raise _damaged("its checksum is wrong")
+    return header, body
+
+
+def _sizes(data: bytes) -> tuple[int, int, int]:
+    """Bytes of the header and of the body, and the checksum, of a record that has the length that it should have."""
     if len(data) < _FRAME.size:
         raise _damaged(f"only {len(data)} bytes are there")
     magic, version, header_size, body_size, checksum = _FRAME.unpack_from(data)
@@ -257,10 +267,7 @@ def _unframe(data: bytes) -> tuple[bytes, bytes]:
         )
     if len(data) != _FRAME.size + header_size + body_size:
         raise _damaged(f"{len(data)} bytes are there, {_FRAME.size + header_size + body_size} were written")
-    header, body = data[_FRAME.size : _FRAME.size + header_size], data[_FRAME.size + header_size :]
-    if zlib.crc32(body, zlib.crc32(header)) != checksum:
-        raise _damaged("its checksum is wrong")
-    return header, body
+    return header_size, body_size, checksum
 
 
 def _from_fields(fields: dict[str, Any], body: bytes) -> MaskPatch:

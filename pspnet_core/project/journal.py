@@ -95,6 +95,11 @@ class Journal:
         self._shift = 0  # what is added to a count to have its number in the file
 
     @property
+    def path(self) -> Path:
+        """Its file, which may not exist yet."""
+        return self._file.path
+
+    @property
     def position(self) -> Position:
         """What is in force now."""
         with self._queue_lock:

@@ -12,6 +12,7 @@ from pspnet_core.imaging.source import ArraySource
 from pspnet_core.imaging.tiff_source import TiffSource
 from pspnet_core.project.project import Item, Notice, Project
 from pspnet_core.project.records import PixelCounts
+from pspnet_core.project.replay import Replay
 from pspnet_core.types import UNLABELLED, Provenance
 from pspnet_studio.jobs.read_ahead import PictureStore
 
@@ -33,6 +34,7 @@ class Opened:
         provenance_plane: Provenance values.
         counts: Of its pixels, where the project did not know them.
         notices: What a person should know (a mask of another size, new classes, ...).
+        replay: What its journals hold; None where the planes are newer than the disk.
     """
 
     item: Item
@@ -41,6 +43,7 @@ class Opened:
     provenance_plane: PlaneStore
     counts: PixelCounts | None
     notices: tuple[Notice, ...]
+    replay: Replay | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,19 +96,20 @@ def open_item(
 def _opened(project: Project, item: Item, step: OpenStep, unsaved: Planes | None) -> Opened:
     width, height = step.width, step.height
     notices: tuple[Notice, ...] = ()
+    replay: Replay | None = Replay()
     if unsaved is not None and unsaved[0].shape == (height, width):
-        classes, provenance = unsaved
+        (classes, provenance), replay = unsaved, None
     elif not project.has_annotation(item):  # nothing of the image's size is made for nothing
         classes, provenance = PlaneStore(width, height, UNLABELLED), PlaneStore(width, height, Provenance.UNTOUCHED)
     else:
         annotation = project.load_annotation(item, width, height)
         classes = PlaneStore.from_array(annotation.class_map, UNLABELLED)
         provenance = PlaneStore.from_array(annotation.provenance, Provenance.UNTOUCHED)
-        notices = tuple(annotation.notices)
+        notices, replay = tuple(annotation.notices), annotation.replay or replay
     state = project.state(item.key)
     is_known = state.total_px > 0 and (state.painted_px is not None or state.labelled_px == 0)
     counts = None if is_known else _counts(classes, provenance)
-    return Opened(item, step, classes, provenance, counts, notices)
+    return Opened(item, step, classes, provenance, counts, notices, replay)
 
 
 def _counts(class_plane: PlaneStore, provenance_plane: PlaneStore) -> PixelCounts:

@@ -1,4 +1,4 @@
-"""The only place that starts threads: io, torch, network, tool and view lane, each a priority queue of generators.
+"""The only place that starts threads: six lanes, each a priority queue of generators.
 
 A job is a function that makes a generator. It is made and run in the lane's thread; between its yields the lane looks
 for cancel, pause and for more urgent jobs, which it runs first. Callbacks run on the GUI thread.
@@ -42,6 +42,8 @@ class Lane(Enum):
     """What the hand waits for waits for nothing else."""
     VIEW = "view"
     """Pieces of a large image that come into sight, also while a mask is being saved."""
+    JOURNAL = "journal"
+    """Strokes on their way to the disk, within a second, whatever is read or saved meanwhile."""
 
 
 class Priority(IntEnum):
@@ -302,11 +304,9 @@ class JobRunner(QObject):
         self._prepare_torch = prepare_torch
         self.torch_import_s: tuple[float, float] | None = None
         self._lanes = {
-            Lane.IO: _LaneThread(Lane.IO, self._post, self._on_lane_changed, lambda: None),
-            Lane.TORCH: _LaneThread(Lane.TORCH, self._post, self._on_lane_changed, self._prepare),
-            Lane.NETWORK: _LaneThread(Lane.NETWORK, self._post, self._on_lane_changed, lambda: None),
-            Lane.TOOL: _LaneThread(Lane.TOOL, self._post, self._on_lane_changed, lambda: None),
-            Lane.VIEW: _LaneThread(Lane.VIEW, self._post, self._on_lane_changed, lambda: None),
+            lane: _LaneThread(lane, self._post, self._on_lane_changed, prepare)
+            for lane in Lane
+            for prepare in [self._prepare if lane is Lane.TORCH else lambda: None]
         }
 
     def submit(

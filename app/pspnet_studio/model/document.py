@@ -252,21 +252,31 @@ class Document(QObject):
 
     def undo(self) -> None:
         """Take back the last step; nothing happens while a transaction is open."""
-        if self.is_editing:
-            return
-        patch = self.history.undo()
-        if patch is not None:
-            patch.revert(self.class_plane, self.provenance_plane)
-            self._after_step(patch)
+        if self.history.can_undo:
+            self.go_to(self.history.num_done - 1)
 
     def redo(self) -> None:
         """Do again what was taken back last; nothing happens while a transaction is open."""
+        if self.history.can_redo:
+            self.go_to(self.history.num_done + 1)
+
+    def go_to(self, num_done: int) -> None:
+        """Undo or redo until so many steps of the history are in force; what is shown changes once.
+
+        Nothing happens while a transaction is open. Raises: ValueError when there are not as many steps.
+        """
         if self.is_editing:
             return
-        patch = self.history.redo()
-        if patch is not None:
-            patch.apply(self.class_plane, self.provenance_plane)
-            self._after_step(patch)
+        moves = self.history.go_to(num_done)
+        for patch, is_forward in moves:
+            (patch.apply if is_forward else patch.revert)(self.class_plane, self.provenance_plane)
+        if len(moves) == 1:
+            self._after_step(moves[0][0])
+        elif moves:
+            changed = (block.rect for patch, _ in moves for block in patch.blocks)
+            for block in dict.fromkeys(part for rect in changed for part in self._blocks(rect)):
+                self.region_changed.emit(block)
+            self._after_edit()
 
     # --- whole-image steps
 

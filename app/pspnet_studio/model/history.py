@@ -1,41 +1,64 @@
-"""Undo and redo of one image, and the one budget of bytes that all images of a session share.
+"""Undo and redo of one image, and the one budget of bytes that all images of a project share.
 
 The records next to the present are kept as they are, so that a step back costs nothing; those farther away as bytes
-(:meth:`MaskPatch.to_bytes`), which the io lane makes, so that the window never waits for it.
+(:meth:`MaskPatch.to_bytes`), which the io lane makes, so that the window never waits for it. The journal of the image
+is told of every step; after a restart the history is made from it again.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pspnet_core.errors import PspnetError
-from pspnet_core.imaging.patch import MaskPatch
+from pspnet_core.imaging.patch import MaskPatch, PatchHead
+from pspnet_core.imaging.planes import PlaneStore
+from pspnet_core.project.journal import DEFAULT_BUDGET_BYTES, Journal
+from pspnet_core.project.project import Project
+from pspnet_core.project.replay import Replay
 from pspnet_studio.jobs.runner import JobRunner, Lane, Priority
 from pspnet_studio.messages import tr
 
-DEFAULT_BUDGET_BYTES = 256 * 1024 * 1024
 _NUM_NEAR = 4
 """Records before and after the present that are kept ready."""
 
 _READY_BYTES = 32 * 1024 * 1024
 """Beyond this only the next record to undo and the next to redo are kept ready."""
 
+Move = tuple[MaskPatch, bool]
+"""A record, and whether it is done (again) or undone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a history, to be shown.
+
+    Attributes:
+        head: What it was.
+        is_done: Whether it is in force.
+        is_restored: Whether it was done before the program was started (or the project opened) the last time.
+    """
+
+    head: PatchHead
+    is_done: bool
+    is_restored: bool
+
 
 @dataclass(slots=True, eq=False)
 class _Entry:
     """A record, ready for use, packed, or both."""
 
+    head: PatchHead
     patch: MaskPatch | None
-    ready_bytes: int
     data: bytes | None = None
+    is_restored: bool = False
 
     @property
     def nbytes(self) -> int:
         """Memory that it needs now."""
-        return (self.ready_bytes if self.patch is not None else 0) + (len(self.data) if self.data is not None else 0)
+        return (self.head.nbytes if self.patch is not None else 0) + (len(self.data) if self.data is not None else 0)
 
     def ready(self) -> MaskPatch:
         """The record itself."""
@@ -51,15 +74,29 @@ class History:
     Args:
         budget_bytes: Oldest records are dropped when all together need more; the newest one is always kept.
         on_changed: Told after each push, undo and redo (:class:`HistoryStore`).
+        found: What an earlier session left.
+
+    Attributes:
+        journal: Told of every step; None where there is none.
+        is_cut: Whether records were dropped that the journal may still have.
     """
 
     def __init__(
-        self, budget_bytes: int = DEFAULT_BUDGET_BYTES, on_changed: Callable[[History], None] | None = None
+        self,
+        budget_bytes: int = DEFAULT_BUDGET_BYTES,
+        on_changed: Callable[[History], None] | None = None,
+        found: Replay | None = None,
     ) -> None:
+        found = found or Replay()
+        self.journal: Journal | None = None
+        self.is_cut = False
         self._budget_bytes = budget_bytes
         self._on_changed = on_changed
-        self._entries: list[_Entry] = []
-        self._num_done = 0
+        self._first = found.first
+        payloads = [record.payload for record in found.records]
+        self._entries = [_Entry(MaskPatch.head_of(data), None, data, is_restored=True) for data in payloads]
+        self._num_done = found.depth - found.first
+        self.shrink(budget_bytes)
 
     @property
     def can_undo(self) -> bool:
@@ -76,31 +113,63 @@ class History:
         """Memory that the records need, in bytes."""
         return sum(entry.nbytes for entry in self._entries)
 
+    @property
+    def num_done(self) -> int:
+        """How many of :attr:`steps` are in force."""
+        return self._num_done
+
+    @property
+    def steps(self) -> list[Step]:
+        """All records, oldest first."""
+        return [
+            Step(entry.head, place < self._num_done, entry.is_restored) for place, entry in enumerate(self._entries)
+        ]
+
     def push(self, patch: MaskPatch) -> None:
         """Add the record of a new edit; what could be redone is gone."""
         del self._entries[self._num_done :]
-        self._entries.append(_Entry(patch, patch.nbytes))
+        self._entries.append(_Entry(patch.head, patch))
         self._num_done += 1
+        if self.journal is not None:
+            self.journal.push(patch, self._first + self._num_done)
         self.shrink(self._budget_bytes)
         self._tell()
 
     def undo(self) -> MaskPatch | None:
         """Step back; returns the record to revert, None when there is none."""
-        if not self.can_undo:
-            return None
-        self._num_done -= 1
-        patch = self._entries[self._num_done].ready()
-        self._tell()
-        return patch
+        moves = self.go_to(self._num_done - 1) if self.can_undo else ()
+        return moves[0][0] if moves else None
 
     def redo(self) -> MaskPatch | None:
         """Step forward; returns the record to apply, None when there is none."""
-        if not self.can_redo:
-            return None
-        self._num_done += 1
-        patch = self._entries[self._num_done - 1].ready()
-        self._tell()
-        return patch
+        moves = self.go_to(self._num_done + 1) if self.can_redo else ()
+        return moves[0][0] if moves else None
+
+    def go_to(self, num_done: int) -> Sequence[Move]:
+        """Step back or forward until ``num_done`` records are in force; what has to be done for that, in this order.
+
+        Raises:
+            ValueError: There are not as many.
+        """
+        if not 0 <= num_done <= len(self._entries):
+            raise ValueError(f"{num_done} of {len(self._entries)} steps")
+        is_forward = num_done > self._num_done
+        low, high = sorted((num_done, self._num_done))
+        entries = self._entries[low:high] if is_forward else self._entries[low:high][::-1]
+        moves = [(entry.ready(), is_forward) for entry in entries]
+        if moves:
+            self._num_done = num_done
+            if self.journal is not None:
+                self.journal.go(self._first + num_done, moves)
+            self._tell()
+        return moves
+
+    def set_packed(self, packed: Sequence[tuple[MaskPatch, bytes]]) -> None:
+        """The journal has packed these: that need not be done again."""
+        by_patch = {id(patch): data for patch, data in packed}
+        for entry in self._entries:
+            if entry.data is None and id(entry.patch) in by_patch:
+                entry.data = by_patch[id(entry.patch)]
 
     def shrink(self, budget_bytes: int, keep: int = 1) -> int:
         """Drop records until the rest needs at most ``budget_bytes`` or only ``keep`` are left; returns what it needs.
@@ -109,8 +178,13 @@ class History:
         """
         nbytes = self.nbytes
         while nbytes > budget_bytes and len(self._entries) > keep:
-            nbytes -= self._entries.pop(0 if self._num_done else -1).nbytes
-            self._num_done = max(0, self._num_done - 1)
+            self.is_cut = True
+            if self._num_done:
+                nbytes -= self._entries.pop(0).nbytes
+                self._first += 1
+                self._num_done -= 1
+            else:
+                nbytes -= self._entries.pop().nbytes
         return nbytes
 
     def sort_out(self, is_open: bool) -> tuple[list[_Entry], list[_Entry]]:
@@ -137,7 +211,7 @@ class History:
                     by_distance.append(self._entries[place])
         near, nbytes = [], 0
         for number, entry in enumerate(by_distance):
-            nbytes += entry.ready_bytes
+            nbytes += entry.head.nbytes
             if number < 2 or nbytes <= _READY_BYTES:
                 near.append(entry)
         return near
@@ -166,22 +240,59 @@ class HistoryStore:
         """Memory that all records need, in bytes."""
         return sum(history.nbytes for history in self._histories.values())
 
-    def of(self, key: str) -> History:
-        """The history of the image that is open from now on."""
+    @property
+    def budget_bytes(self) -> int:
+        """What they may need."""
+        return self._budget_bytes
+
+    def set_budget(self, budget_bytes: int) -> None:
+        """Allow more or less; what is too much goes at once."""
+        self._budget_bytes = budget_bytes
+        for history in self._histories.values():
+            history._budget_bytes = budget_bytes
+        self._shrink()
+
+    def open(self, project: Project, key: str, found: Replay | None, planes: tuple[PlaneStore, PlaneStore]) -> History:
+        """The history of the image that is open from now on, with a journal.
+
+        Args:
+            project: That is open.
+            key: Of the item.
+            found: What its journals hold; None where its planes are newer than the disk.
+            planes: As they are now; not changed here.
+        """
+        history = self.of(key, found)
+        if history.journal is None:
+            snapshots = planes[0].snapshot(), planes[1].snapshot()
+            found = found or Replay()
+            history.journal = Journal(project.folder, key, project.session, found, snapshots, self._budget_bytes)
+        return history
+
+    def of(self, key: str, found: Replay | None = None) -> History:
+        """The history of the image that is open from now on: the one from before, unless the journals know better."""
+        if found is not None and not self._keeps(key, found):
+            self._histories.pop(key, None)
         if key not in self._histories:
-            self._histories[key] = History(self._budget_bytes, self._on_changed)
+            self._histories[key] = History(self._budget_bytes, self._on_changed, found)
         self._histories.move_to_end(key)
+        self._shrink()
         self._tidy()
         return self._histories[key]
 
-    def add(self, key: str, patch: MaskPatch) -> None:
-        """Add a record to the history of an image that is not open, if it has one."""
-        if key in self._histories:
-            self._histories[key].push(patch)
+    def drop(self, key: str) -> None:
+        """Forget the history of an image that is not open: its journal knows more."""
+        self._histories.pop(key, None)
 
     def clear(self) -> None:
         """Forget all: another project is open."""
         self._histories.clear()
+
+    def _keeps(self, key: str, found: Replay) -> bool:
+        """Whether the history here is the one that was found, and as long."""
+        history = self._histories.get(key)
+        if history is None or history.journal is None:
+            return history is not None
+        return history.journal.path == found.path and not history.is_cut
 
     def _on_changed(self, history: History) -> None:
         if history in self._histories.values():
@@ -197,7 +308,7 @@ class HistoryStore:
             before = history.nbytes
             after = history.shrink(max(0, before - excess), keep=1 if is_open else 0)
             excess -= before - after
-            if not after and not is_open:
+            if not after and not is_open and history.journal is None:
                 del self._histories[key]
 
     def _tidy(self) -> None:

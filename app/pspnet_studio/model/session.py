@@ -11,7 +11,6 @@ from PySide6.QtCore import QObject, Signal
 
 from pspnet_core.classes import ClassDef, ClassSet
 from pspnet_core.errors import PspnetError
-from pspnet_core.imaging.patch import MaskPatch
 from pspnet_core.project.project import Notice, Project, Rescan, Split, Status
 from pspnet_studio.jobs.opening import Loaded, Opened, open_item
 from pspnet_studio.jobs.runner import JobHandle, JobRunner, Lane, Priority
@@ -70,7 +69,7 @@ class Session(QObject):
         self._replaced: Document | None = None
         """What was open before an image of which only a reduced picture is there yet."""
         self._neighbours = Neighbours(runner, self)
-        self._histories = HistoryStore(runner)
+        self.histories = HistoryStore(runner)
         self._told_classes: ClassSet | None = None
 
     # --- project
@@ -127,7 +126,7 @@ class Session(QObject):
         self.autosave.watch(None, None)
         self.project = None
         self._wanted_key = None
-        self._histories.clear()
+        self.histories.clear()
         self._neighbours.clear()
         self.tool_state.set_locked(())
         self.project_changed.emit()
@@ -195,9 +194,14 @@ class Session(QObject):
         index = self._order.index(self._wanted_key) + step
         return self._order[index] if 0 <= index < len(self._order) else None
 
-    def item_rewritten(self, key: str, patch: MaskPatch) -> None:
-        """An image that is not open was changed on disk: that is a step of its history, too."""
-        self._histories.add(key, patch)
+    def set_undo_budget(self, budget_bytes: int) -> None:
+        """Let the histories of all images together need more or less, in memory and on disk."""
+        self.histories.set_budget(budget_bytes)
+        self.autosave.budget_bytes = budget_bytes
+
+    def item_rewritten(self, key: str) -> None:
+        """An image that is not open was changed on disk, and its journal with it."""
+        self.histories.drop(key)
         self.state_changed.emit(key)
         self.autosave.project_changed()
 
@@ -320,7 +324,7 @@ class Session(QObject):
         self.autosave.watch(project, None)
         self.project = project
         self._wanted_key = None
-        self._histories.clear()
+        self.histories.clear()
         self._neighbours.clear()
         self._order = [item.key for item in project.items]
         self.tool_state.set_locked(_locked_in(project))
@@ -351,8 +355,8 @@ class Session(QObject):
         pixels = ImagePixels(step.width, step.height, step.preview, step.source, self.runner)
         pixels.failed.connect(self.notice)
         planes = opened.class_plane, opened.provenance_plane
-        document = Document(key, pixels, *planes, self._histories.of(key), self)
-        self._set_document(document)
+        document = Document(key, pixels, *planes, self.histories.open(project, key, opened.replay, planes), self)
+        self._set_document(document, has_restored=opened.replay is not None and opened.replay.has_restored)
         if opened.counts is not None:  # an imported mask was never counted: the list shows its share from now on
             project.set_state(key, **opened.counts.to_state())
             self.state_changed.emit(key)
@@ -361,10 +365,10 @@ class Session(QObject):
         for notice in opened.notices:
             self.notice.emit(notice)
 
-    def _set_document(self, document: Document | None) -> None:
+    def _set_document(self, document: Document | None, has_restored: bool = False) -> None:
         self.document_leaving.emit()
         old, self.document = self.document, document
-        self.autosave.watch(self.project, document)
+        self.autosave.watch(self.project, document, has_restored)
         self.document_changed.emit()
         if old is None:
             return

@@ -197,7 +197,7 @@ class ConvertFlow(QObject):
         def finish() -> None:
             for key, record in written:
                 done.records.append(record)
-                self._session.item_rewritten(key, MaskPatch.from_bytes(record))
+                self._session.item_rewritten(key)
             self._finish(done, failures)
 
         def on_error(error: PspnetError) -> None:

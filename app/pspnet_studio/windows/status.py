@@ -79,6 +79,7 @@ class StatusLine(QStatusBar):
     def _on_save_state(self, state: str) -> None:
         texts = {
             "saved": tr("✓ Saved"),
+            "journaled": tr("✓ Saved"),  # in the journal: for a person that is the same
             "unsaved": tr("• Not saved yet"),
             "saving": tr("Saving…"),
             "failed": tr("⚠ Not saved: trying again"),
