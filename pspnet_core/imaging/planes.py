@@ -119,19 +119,6 @@ class PlaneStore:
                 out[place.slices] = tile[_in_tile(part, key)][::step, ::step]
         return out
 
-    def thinned(self, step: int) -> Plane:
-        """Every ``step``-th pixel of every ``step``-th row, from the first one; owned by the caller.
-
-        Args:
-            step: A power of two, at most 512. However large the plane is, it costs what the result holds.
-        """
-        assert TILE_PX % step == 0, "a tile has to begin with a pixel that is taken"
-        out = np.full((-(-self.height // step), -(-self.width // step)), self.fill_value, np.uint8)
-        side = TILE_PX // step
-        for (row, column), tile in self._tiles.items():
-            out[row * side : (row + 1) * side, column * side : (column + 1) * side] = tile[::step, ::step]
-        return out
-
     def write(self, rect: Rect, values: Plane, mask: BoolMask | None = None) -> None:
         """Set the pixels of ``rect`` (those that ``mask`` selects) to ``values``.
 
@@ -179,6 +166,11 @@ class PlaneStore:
             chosen = mask[_inside(part, rect)]
             if key in self._tiles or chosen.any():
                 self._tile(key)[_in_tile(part, key)][chosen] = value
+
+    def value_at(self, x: int, y: int) -> int:
+        """The value of one pixel, which lies in the plane."""
+        tile = self._tiles.get((y // TILE_PX, x // TILE_PX))
+        return self.fill_value if tile is None else int(tile[y % TILE_PX, x % TILE_PX])
 
     def read_runs(self, runs: Runs) -> Plane:
         """The values of the pixels of ``runs``, which lie in the plane, in their order: (n,) uint8."""

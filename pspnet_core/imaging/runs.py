@@ -32,19 +32,21 @@ class Runs:
     @staticmethod
     def of(rows: Ints, starts: Ints, stops: Ints) -> Runs:
         """Runs in ascending rows; those that hold no pixel (``stops`` not above ``starts``) are left out."""
-        holds = stops > starts
-        if not holds.all():
-            rows, starts, stops = rows[holds], starts[holds], stops[holds]
+        holds = np.flatnonzero(stops > starts)
+        if len(holds) < len(rows):
+            rows, starts, stops = rows.take(holds), starts.take(holds), stops.take(holds)
         if len(rows) == 0:
             return Runs(rows, starts, stops, Rect(0, 0, 0, 0))
-        x, y = int(starts.min()), int(rows[0])
-        return Runs(rows, starts, stops, Rect(x, y, int(stops.max()) - x, int(rows[-1]) + 1 - y))
+        x, right, y = int(np.minimum.reduce(starts)), int(np.maximum.reduce(stops)), int(rows[0])
+        return Runs(rows, starts, stops, Rect(x, y, right - x, int(rows[-1]) + 1 - y))
 
     @staticmethod
     def around(rows: Ints, starts: Ints, stops: Ints, inner: slice, near: Ints, far: Ints) -> Runs:
         """One run a row, without what lies between ``near`` and ``far`` in the rows of ``inner``."""
         # Two runs a row, one on each side; where nothing is left out, the first is empty and the second all.
-        begins, ends = np.stack((starts, starts), axis=1), np.stack((starts, stops), axis=1)
+        begins, ends = np.empty((len(rows), 2), np.intp), np.empty((len(rows), 2), np.intp)
+        begins[:, 0] = begins[:, 1] = ends[:, 0] = starts
+        ends[:, 1] = stops
         np.minimum(stops[inner], near, out=ends[inner, 0])
         np.maximum(starts[inner], far, out=begins[inner, 1])
         return Runs.of(rows.repeat(2), begins.reshape(-1), ends.reshape(-1))

@@ -191,8 +191,9 @@ def _half_widths(rows: Ints, y: float, radius: float) -> Floats:
 def _columns(left: Floats, right: Floats, width: int) -> tuple[Ints, Ints]:
     """First and last but one column whose centre lies between two edges, clipped to the image."""
     start, stop = np.ceil(left - 0.5), np.floor(right + 0.5)
-    np.clip(start, 0, width, out=start)
-    np.clip(stop, 0, width, out=stop)
+    for edge in (start, stop):  # np.clip would take twice the time of a small brush
+        np.maximum(edge, 0.0, out=edge)
+        np.minimum(edge, width, out=edge)
     return start.astype(np.intp), stop.astype(np.intp)
 
 

@@ -101,12 +101,9 @@ class Frame:
             strip = np.empty((-(-len(places) // row_px), row_px), np.uint32)
             flat = strip.reshape(-1)[: len(places)]
             self._ground.reshape(-1).take(places, out=flat, mode="clip")
-            _blend(
-                _as_image(strip, QImage.Format.Format_RGB32),
-                Rect.of_array(strip),
-                np.full_like(strip, color),
-                self.opacity,
-            )
+            paint = np.empty_like(strip)
+            paint.fill(color)
+            _blend(_as_image(strip, QImage.Format.Format_RGB32), Rect.of_array(strip), paint, self.opacity)
             self._pixels.reshape(-1)[places] = flat
         return shown.rect
 

@@ -175,7 +175,7 @@ class ImageView(QWidget):
 
     def event_to_image(self, position: QPointF) -> tuple[float, float]:
         """Which image point (x, y) a pointer event there means."""
-        return self.widget_to_image(position + QPointF(0.5, 0.5) / self._ratio)
+        return self.viewport.to_image(position.x() * self._ratio + 0.5, position.y() * self._ratio + 0.5)
 
     def visible_rect(self) -> Rect:
         """The image pixels in sight; empty without a document."""
@@ -284,6 +284,21 @@ class ImageView(QWidget):
         window = self.palette().color(QPalette.ColorRole.Window)
         self._screen.set_background(window.darker(140 if window.lightness() < 128 else 115))
 
+    def _to_device(self, painter: QPainter, region: QRegion) -> QRegion:
+        """Have a painter count device pixels; returns those that a region of the widget touches."""
+        # The widget may begin between two pixels of the screen (fractional scaling): keep the frame on whole ones.
+        to_screen = painter.deviceTransform()
+        origin = to_screen.map(QPointF(0, 0))
+        whole = QTransform.fromTranslate(round(origin.x()), round(origin.y()))
+        painter.setWorldTransform(whole * to_screen.inverted()[0])
+        touched = QRegion()
+        for rect in region:
+            left, top = math.floor(rect.x() * self._ratio), math.floor(rect.y() * self._ratio)
+            right = math.ceil((rect.x() + rect.width()) * self._ratio) + 1
+            bottom = math.ceil((rect.y() + rect.height()) * self._ratio) + 1
+            touched += QRect(left, top, right - left, bottom - top)
+        return touched
+
     def _update_region(self, region: QRegion) -> None:
         for rect in region:
             self.update_device_rect(Rect(rect.x(), rect.y(), rect.width(), rect.height()))
@@ -297,23 +312,14 @@ class ImageView(QWidget):
         self._screen.refresh()
         drawn = self._screen.compose()
         painter = QPainter(self)
-        # The widget may begin between two pixels of the screen (fractional scaling): keep the frame on whole ones.
-        to_screen = painter.deviceTransform()
-        origin = to_screen.map(QPointF(0, 0))
-        whole = QTransform.fromTranslate(round(origin.x()), round(origin.y()))
-        painter.setWorldTransform(whole * to_screen.inverted()[0])
-        shown = QRegion()
-        for rect in event.region():
-            left, top = math.floor(rect.x() * self._ratio), math.floor(rect.y() * self._ratio)
-            right = math.ceil((rect.x() + rect.width()) * self._ratio) + 1
-            bottom = math.ceil((rect.y() + rect.height()) * self._ratio) + 1
-            part = QRect(left, top, right - left, bottom - top)
-            painter.drawImage(QPoint(left, top), self._screen.image, part)
-            shown += part
+        shown = event.region() if self._ratio == 1 else self._to_device(painter, event.region())
+        for rect in shown:
+            painter.drawImage(rect, self._screen.image, rect)
         self.paint_guides(painter)
         painter.end()
-        # A tile that has become ready may reach beyond what Qt asked for.
-        self._update_region(drawn - shown)
+        if not drawn.isEmpty():
+            # A tile that has become ready may reach beyond what Qt asked for.
+            self._update_region(drawn - shown)
         self._go_on_later()
 
     def resizeEvent(self, event: QResizeEvent) -> None:

@@ -65,11 +65,10 @@ def painted_color(document: Document, x: int, y: int, mode: OverlayMode, colors:
 
     None where they need not have the same colour, because the prediction is shown, too.
     """
-    at = Rect(x, y, 1, 1)
-    if mode in (OverlayMode.CLASSES, OverlayMode.LABELS):
-        return int(colors.own.premultiplied[document.class_plane.read(at)[0, 0]])
+    if mode is OverlayMode.CLASSES or mode is OverlayMode.LABELS:
+        return int(colors.own.premultiplied[document.class_plane.value_at(x, y)])
     if mode is OverlayMode.PROVENANCE:
-        return int(_PROVENANCE_TABLE.premultiplied[document.provenance_plane.read(at)[0, 0]])
+        return int(_PROVENANCE_TABLE.premultiplied[document.provenance_plane.value_at(x, y)])
     return None
 
 

@@ -91,6 +91,7 @@ class TilePyramid:
         self._preview = preview
         self._budget_bytes = budget_bytes
         self._tiles: OrderedDict[Key, _Tile] = OrderedDict()
+        self._levels: set[int] = set()  # of the tiles
         self._nbytes = 0
         self._halvings: int | None = None
 
@@ -131,7 +132,7 @@ class TilePyramid:
 
         What is there stays on screen until then.
         """
-        for level in {key[0] for key in self._tiles}:
+        for level in self._levels:
             area = self.level_rect(level) if rect is None else at_level(rect, level)
             for key in self._keys(level, area):
                 tile = self._tiles.get(key)
@@ -173,6 +174,7 @@ class TilePyramid:
                     return False
                 tile = self._tiles[key] = _Tile(self._tile_rect(key))
                 self._nbytes += tile.pixels.nbytes
+                self._levels.add(level)
             else:
                 self._tiles.move_to_end(key)
             while tile.dirty or tile.todo:
@@ -244,7 +246,8 @@ class TilePyramid:
         for key in [k for k in self._tiles if k not in used]:
             self._nbytes -= self._tiles.pop(key).pixels.nbytes
             if self._nbytes <= self._budget_bytes:
-                return
+                break
+        self._levels = {key[0] for key in self._tiles}
 
 
 def at_level(rect: Rect, level: int) -> Rect:

@@ -148,12 +148,11 @@ class Document(QObject):
 
     def pixel(self, x: int, y: int) -> Pixel:
         """What is shown at column ``x`` and row ``y``, which lie in the image."""
-        at = Rect(x, y, 1, 1)
-        provenance = Provenance(int(self.provenance_plane.read(at)[0, 0]))
+        provenance = Provenance(self.provenance_plane.value_at(x, y))
         if provenance is Provenance.UNTOUCHED and self.prediction is not None:
             confidence = float(self.prediction.confidence[y, x]) / 255
             return Pixel(int(self.prediction.class_map[y, x]), provenance, confidence)
-        return Pixel(int(self.class_plane.read(at)[0, 0]), provenance, None)
+        return Pixel(self.class_plane.value_at(x, y), provenance, None)
 
     def committed_planes(self) -> tuple[ClassMap, ProvenanceMap]:
         """Copies of both planes as they are without the transaction that is open (it may still be aborted)."""

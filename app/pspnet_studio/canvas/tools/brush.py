@@ -16,14 +16,12 @@ from pspnet_studio.canvas.tools.base import (
     ToolHost,
     around,
     no_class_hint,
-    paint_circle,
     paint_two_tone,
     to_device,
 )
+from pspnet_studio.canvas.tools.brush_cursor import BrushCursor
 from pspnet_studio.messages import tr
 from pspnet_studio.model.document import Document
-
-_CROSS_PX = 5.0
 
 
 class BrushTool(Tool):
@@ -48,6 +46,7 @@ class BrushTool(Tool):
         self._position: Point | None = None
         self._straight = False
         self._pressure = 1.0
+        self._cursor = BrushCursor()
         # Where, and how large, this stroke has already painted a disc.
         self._painted: tuple[Point, int] | None = None
 
@@ -114,8 +113,7 @@ class BrushTool(Tool):
         if self._position is None:
             return NO_GUIDES
         ratio = self._host.pixel_ratio
-        x, y, radius = self._circle()
-        rect = around([QPointF(x, y)], max(radius + 4 * ratio, 4 * _CROSS_PX * ratio))
+        rect = self._cursor.rect(*self._circle(), ratio)
         line = self._line()
         return rect if line is None else rect.union(around(line, 3 * ratio))
 
@@ -123,24 +121,11 @@ class BrushTool(Tool):
         if self._position is None:
             return
         ratio = self._host.pixel_ratio
-        x, y, radius = self._circle()
-        path = QPainterPath()
-        if radius >= 2 * ratio and self._is_square:
-            path.addRect(x - radius, y - radius, 2 * radius, 2 * radius)
-        elif radius >= 2 * ratio:
-            paint_circle(painter, QPointF(x, y), radius, ratio)
-        if radius < 2 * _CROSS_PX * ratio:
-            # Too small a circle to be found: cross hairs around it.
-            near = max(radius, 2 * ratio) + 2 * ratio
-            far = near + _CROSS_PX * ratio
-            for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
-                path.moveTo(x + dx * near, y + dy * near)
-                path.lineTo(x + dx * far, y + dy * far)
+        self._cursor.paint(painter, *self._circle(), self._is_square, ratio)
         line = self._line()
         if line is not None:
-            path.moveTo(line[0])
+            path = QPainterPath(line[0])
             path.lineTo(line[1])
-        if not path.isEmpty():
             paint_two_tone(painter, path, ratio)
 
     def _start(self, document: Document, erases: bool) -> str:
