@@ -8,7 +8,7 @@ from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPainterPath, Q
 from PySide6.QtWidgets import QWidget
 
 from pspnet_core.classes import ClassSet
-from pspnet_core.types import Provenance, Rect, RgbImage
+from pspnet_core.types import Rect, RgbImage
 from pspnet_studio.canvas.colors import ArgbImage, ColorTable
 from pspnet_studio.canvas.image_view import ImageView
 from pspnet_studio.messages import tr
@@ -24,7 +24,6 @@ _MAX_STEP = 512
 _REST_MS = 150
 """Painting costs the map nothing: it is drawn again when the hand rests for so long."""
 
-_UNTOUCHED = int(Provenance.UNTOUCHED)
 _DIM, _DARK, _LIGHT = QColor(0, 0, 0, 110), QColor(0, 0, 0, 200), QColor(255, 255, 255)
 
 
@@ -237,11 +236,4 @@ def _thin_photo(document: Document, wanted: int) -> RgbImage | None:
 
 
 def _thin_overlay(document: Document, wanted: int, colors: ColorTable) -> ArgbImage:
-    step = _step(document, wanted)
-    classes = document.class_plane.thinned(step)
-    predicted = document.provenance_plane.thinned(step) == _UNTOUCHED
-    if document.prediction is None:
-        predicted[:] = False
-    else:
-        np.copyto(classes, document.prediction.class_map[::step, ::step], where=predicted)
-    return colors.colored(classes, predicted)
+    return colors.colored(*document.displayed(document.rect, _step(document, wanted)))

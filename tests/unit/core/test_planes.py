@@ -114,12 +114,3 @@ def test_what_was_written_is_known_without_a_look_at_all_pixels() -> None:
     assert not store.is_unwritten(Rect(1000, 500, 30, 30))
     store.fill(Rect(0, 0, 1100, 600), None, 255)
     assert store.is_blank
-
-
-@pytest.mark.parametrize("step", [1, 2, 64, 512])
-def test_thinned_takes_every_nth_pixel_also_at_the_border(step: int) -> None:
-    rng = np.random.default_rng(step)
-    array = rng.integers(0, 256, (1100, 1300), np.uint8)
-    array[:512, :512] = 255
-    store = PlaneStore.from_array(array, 255)
-    np.testing.assert_array_equal(store.thinned(step), array[::step, ::step])
