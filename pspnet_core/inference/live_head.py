@@ -1,0 +1,381 @@
+"""The head that follows the hand: fitted anew at every stroke on the cached features of one image. Imports no torch.
+
+A multinomial logistic regression on the cells that the person has marked. A model's logits can be its prior: the head
+then learns what to add to them. Cells of earlier images can be further rows.
+
+Legend: K classes, D features, cells: the grid of the features, H, W image size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pspnet_core.imaging.cv import cv2
+from pspnet_core.inference.live_sharpen import Planes, Sharpener, coarse, fine, softmax
+from pspnet_core.inference.live_solver import Solution, fit_logistic
+from pspnet_core.types import UNLABELLED, ClassMap, Prediction, Rect
+
+if TYPE_CHECKING:
+    from pspnet_core.inference.features import FeatureBlock, ImageFeatures
+    from pspnet_core.inference.logits import LogitGrid
+
+PENALTY = 0.03
+"""For a block of 40 features, relative to the mean loss of a row; larger blocks get more, in proportion."""
+
+KEPT_PER_CLASS = 100
+"""Marked cells of each class that an image leaves for later ones."""
+
+_BLOCK_OF = 40
+_RADIUS_PX = 16  # of border sharpening, in pixels of the working image
+_MAX_ROWS = 3_000  # of this image; a fit then takes some ten milliseconds
+_UNKNOWN_LOGIT = -4.0  # log odds of a class that the prior does not know
+_ANCHORS, _ANCHOR_WEIGHT = 500, 0.5
+_FREQUENCY_SHARE, _FREQUENCY_ROUNDS, _FREQUENCY_CELLS = 0.35, 3, 4_000
+_KEPT_WEIGHT = 0.5  # of the rows of earlier images beside those of this one
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeptRows:
+    """Marked cells of earlier images.
+
+    Attributes:
+        rows: (n, D) float16 features.
+        class_ids: (n,) uint8.
+    """
+
+    rows: NDArray[np.float16]
+    class_ids: NDArray[np.uint8]
+
+    @staticmethod
+    def joined(parts: Sequence[KeptRows]) -> KeptRows:
+        """The rows of one or more, one after the other."""
+        return KeptRows(np.concatenate([p.rows for p in parts]), np.concatenate([p.class_ids for p in parts]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What the head says, in cells.
+
+    Attributes:
+        planes: (K, cells) float32 probabilities, sharpened along borders.
+        class_ids: Of the K planes.
+        height: H.
+        width: W.
+    """
+
+    planes: Planes
+    class_ids: tuple[int, ...]
+    height: int
+    width: int
+
+    def quick(self) -> Prediction:
+        """At image size, with the borders of the cells."""
+        return coarse(self.planes, self.class_ids, self.height, self.width)
+
+
+class LiveHead:
+    """A linear head for one image.
+
+    Args:
+        features: Of the image.
+        num_classes: Class ids are below this number.
+        prior: What a model says about the image; the answer departs from it only where strokes say so.
+        kept: Marked cells of earlier images.
+
+    Raises:
+        ValueError: The number of classes is not 1 to 255.
+    """
+
+    def __init__(
+        self,
+        features: ImageFeatures,
+        num_classes: int,
+        prior: LogitGrid | None = None,
+        kept: KeptRows | None = None,
+    ) -> None:
+        if not 1 <= num_classes <= UNLABELLED:
+            raise ValueError(f"number of classes must be 1 to {UNLABELLED}, found {num_classes}")
+        self._features, self._num_classes = features, num_classes
+        self._scorer = _Scorer(features)
+        self._sharpener = Sharpener(features.guide, max(1, _RADIUS_PX // features.cell_px))
+        self._solution: tuple[tuple[int, ...], Solution] | None = None
+        rows, columns = features.grid
+        self._order = np.random.default_rng(0).permutation(rows * columns).astype(np.intp)
+        self._rank = np.empty_like(self._order)
+        self._rank[self._order] = np.arange(len(self._order))
+        self._penalty = np.concatenate(
+            [np.full(len(b.values), PENALTY * len(b.values) / _BLOCK_OF, np.float32) for b in features.blocks]
+        )
+        self._kept = kept if kept is not None and len(kept.rows) else None
+        self._prior_ids: tuple[int, ...] = ()
+        self._prior: Planes | None = None
+        self.set_prior(prior)
+
+    @property
+    def features(self) -> ImageFeatures:
+        """What it rests on."""
+        return self._features
+
+    def set_prior(self, prior: LogitGrid | None) -> None:
+        """Replace the prior; the next fit starts from nothing."""
+        self._solution = None
+        self._prior = None if prior is None else _in_cells(prior, *self._features.grid)
+        self._prior_ids = () if prior is None else prior.class_ids
+
+    def set_kept(self, kept: KeptRows | None) -> None:
+        """Replace the rows of earlier images."""
+        self._kept = kept if kept is not None and len(kept.rows) else None
+
+    def refine(self, strokes: ClassMap, erased: ClassMap | None = None) -> Prediction:
+        """Fit the head to strokes and say what the whole image is. The last fit is the start of this one.
+
+        Args:
+            strokes: (H, W) uint8 class ids, 255 where nothing is marked.
+            erased: (H, W) uint8: where a class was taken away by hand, its id, 255 elsewhere.
+
+        Raises:
+            ValueError: A wrong shape, a class id that is too large, or nothing that speaks for any class.
+        """
+        expected = self._features.height, self._features.width
+        for given in (strokes, erased):
+            if given is not None and given.shape != expected:
+                raise ValueError(f"strokes {given.shape} do not fit the image {expected}")
+        whole = Rect(0, 0, *self._features.grid[::-1])
+        cells = self._features.reduced(strokes, whole)
+        answer = self.answer(cells, None if erased is None else self._features.reduced(erased, whole))
+        if answer is None:
+            raise ValueError("no class is marked, and there is no prior")
+        for prediction in fine(answer.planes, answer.class_ids, answer.height, answer.width):
+            if prediction is not None:
+                return prediction
+        raise AssertionError("a prediction ends with its result")
+
+    def answer(self, marked: ClassMap, erased: ClassMap | None = None) -> Answer | None:
+        """As :meth:`refine`, in cells; None where nothing speaks for any class.
+
+        Args:
+            marked: (cells) uint8 class ids, 255 where nothing is marked.
+            erased: (cells) uint8 class ids that were taken away, 255 elsewhere.
+        """
+        ids = self._class_ids(marked)
+        if not ids:
+            return None
+        # Nothing is added to the prior before a hand has spoken.
+        has_spoken = (marked != UNLABELLED).any() or (erased is not None and (erased != UNLABELLED).any())
+        if len(ids) == 1 or (self._prior is not None and not has_spoken):
+            self._solution = None
+        else:
+            self._fit(ids, marked, erased)
+        return Answer(self._probabilities(ids), ids, self._features.height, self._features.width)
+
+    def marked_rows(self, marked: ClassMap, per_class: int = KEPT_PER_CLASS) -> KeptRows:
+        """The marked cells as rows to be kept for other images: at most ``per_class`` of each class."""
+        cells, class_ids = self._chosen(marked, per_class)
+        return KeptRows(self._features.rows(cells).astype(np.float16), class_ids)
+
+    # --- inside
+
+    def _class_ids(self, marked: ClassMap) -> tuple[int, ...]:
+        ids = set(np.flatnonzero(np.bincount(marked.ravel(), minlength=256)[:UNLABELLED]).tolist())
+        if ids and max(ids) >= self._num_classes:
+            raise ValueError(f"class ids must be below {self._num_classes}, found {max(ids)}")
+        kept = set() if self._kept is None else set(np.unique(self._kept.class_ids).tolist())
+        return tuple(sorted(ids | kept | set(self._prior_ids)))
+
+    def _fit(self, ids: tuple[int, ...], marked: ClassMap, erased: ClassMap | None) -> None:
+        cells, class_ids = self._chosen(marked, max(1, _MAX_ROWS // len(ids)))
+        channels = np.array(ids)
+        parts = [_Part(cells, np.equal.outer(class_ids, channels), _balanced(class_ids))]
+        if erased is not None:
+            where, taken = self._chosen(erased, _MAX_ROWS // len(ids))
+            is_known = np.isin(taken, channels)
+            where, taken = where[is_known], taken[is_known]
+            share = len(where) / max(1, len(where) + len(cells))
+            parts.append(_Part(where, np.not_equal.outer(taken, channels), _balanced(taken) * share))
+        rows = [self._features.rows(part.cells) for part in parts]
+        allowed = [part.allowed for part in parts]
+        importance = [part.importance for part in parts]
+        offset = None
+        if self._prior is not None:
+            scores = [self._prior_at(part.cells, ids) for part in parts]
+            anchors = self._order[:_ANCHORS]
+            there = self._prior_at(anchors, ids)
+            rows.append(self._features.rows(anchors))
+            allowed.append(np.equal.outer(there.argmax(axis=1), np.arange(len(ids))))
+            importance.append(np.full(len(anchors), _ANCHOR_WEIGHT / len(anchors), np.float32))
+            scores.append(there)
+            offset = scores
+        if self._kept is not None:
+            rows.append(self._kept.rows.astype(np.float32))
+            allowed.append(np.equal.outer(self._kept.class_ids, channels))
+            importance.append(_balanced(self._kept.class_ids) * (_KEPT_WEIGHT if len(cells) else 1.0))
+            if offset is not None:
+                offset.append(np.zeros((len(self._kept.rows), len(ids)), np.float32))
+        weights = np.concatenate(importance).astype(np.float32)
+        solution = fit_logistic(
+            np.concatenate(rows),
+            np.concatenate(allowed).astype(np.float32),
+            weights / weights.sum(),
+            self._penalty,
+            self._start(ids),
+            None if offset is None else np.concatenate(offset),
+        )
+        self._solution = ids, solution
+
+    def _start(self, ids: tuple[int, ...]) -> Solution | None:
+        """The last solution, with zeros for classes that are new."""
+        if self._solution is None:
+            return None
+        known, last = self._solution
+        if known == ids:
+            return last
+        start = Solution(
+            np.zeros((len(self._penalty), len(ids)), np.float32), np.full(len(ids), last.bias.min(), np.float32)
+        )
+        for channel, class_id in enumerate(ids):
+            if class_id in known:
+                start.weights[:, channel] = last.weights[:, known.index(class_id)]
+                start.bias[channel] = last.bias[known.index(class_id)]
+        return start
+
+    def _probabilities(self, ids: tuple[int, ...]) -> Planes:
+        rows, columns = self._features.grid
+        before = None if self._prior is None else self._prior_planes(ids)
+        if self._solution is None:
+            nothing = np.zeros((len(ids), rows, columns), np.float32)
+            return softmax(nothing if before is None else before)
+        scores = self._scorer.scores(self._solution[1])
+        if before is None:
+            scores += self._frequencies(scores)[:, None, None]
+            return self._sharpener.smooth(softmax(scores))
+        # Only what the head changes is smoothed: where it changes nothing, the answer is the model's own.
+        scores += before
+        base = softmax(before)
+        changed = self._sharpener.smooth(softmax(scores) - base)
+        changed += base
+        return np.maximum(changed, np.float32(0), out=changed)
+
+    def _frequencies(self, scores: Planes) -> NDArray[np.float32]:
+        """(K,) to be added to scores: strokes count all classes alike, but the image does not hold as much of each."""
+        some = np.take(scores.reshape(len(scores), -1), self._order[:_FREQUENCY_CELLS], axis=1)
+        added = np.zeros(len(scores), np.float32)
+        for _ in range(_FREQUENCY_ROUNDS):
+            share = softmax(some + added[:, None]).mean(axis=1)
+            added = np.float32(_FREQUENCY_SHARE) * np.log(np.maximum(share, np.float32(1e-3)))
+        return added
+
+    def _prior_planes(self, ids: tuple[int, ...]) -> Planes:
+        """(K, cells) logits of the prior."""
+        assert self._prior is not None
+        planes = np.full((len(ids), *self._features.grid), _UNKNOWN_LOGIT, np.float32)
+        for plane, class_id in zip(planes, ids, strict=True):
+            if class_id in self._prior_ids:
+                plane[:] = self._prior[self._prior_ids.index(class_id)]
+        return planes
+
+    def _prior_at(self, cells: NDArray[np.intp], ids: tuple[int, ...]) -> NDArray[np.float32]:
+        assert self._prior is not None
+        found = np.full((len(cells), len(ids)), _UNKNOWN_LOGIT, np.float32)
+        flat = self._prior.reshape(len(self._prior_ids), -1)
+        for channel, class_id in enumerate(ids):
+            if class_id in self._prior_ids:
+                found[:, channel] = flat[self._prior_ids.index(class_id), cells]
+        return found
+
+    def _chosen(self, marked: ClassMap, per_class: int) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
+        """Marked cells and their classes; of those of one class the same ones again as long as they are marked."""
+        cells = np.flatnonzero(marked != UNLABELLED)
+        class_ids = marked.ravel()[cells]
+        kept = []
+        for class_id in np.unique(class_ids):
+            of_class = cells[class_ids == class_id]
+            if len(of_class) > per_class:
+                of_class = of_class[np.argpartition(self._rank[of_class], per_class)[:per_class]]
+            kept.append(of_class)
+        chosen = np.concatenate(kept) if kept else cells
+        return chosen, marked.ravel()[chosen]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    cells: NDArray[np.intp]
+    allowed: NDArray[np.bool_]
+    importance: NDArray[np.float32]
+
+
+class _Scorer:
+    """A linear head everywhere. Each block is scored at its own stride, and the few planes of scores are enlarged."""
+
+    def __init__(self, features: ImageFeatures) -> None:
+        self._grid, self._cell_px = features.grid, features.cell_px
+        self._strides = [block.stride for block in features.blocks]
+        self._values = [_flat(block) for block in features.blocks]
+        self._shapes = [block.values.shape[1:] for block in features.blocks]
+
+    def scores(self, solution: Solution) -> Planes:
+        """(K, cells) float32."""
+        rows, columns = self._grid
+        by_stride: dict[int, Planes] = {}
+        begin = 0
+        for stride, values, shape in zip(self._strides, self._values, self._shapes, strict=True):
+            weights = solution.weights[begin : begin + len(values)]
+            begin += len(values)
+            part = (weights.T @ values).reshape(-1, *shape)
+            if stride in by_stride:
+                by_stride[stride] += part
+            else:
+                by_stride[stride] = part
+        total = by_stride.pop(self._cell_px, None)
+        if total is None:
+            total = np.zeros((len(solution.bias), rows, columns), np.float32)
+        total += solution.bias[:, None, None]
+        for stride, planes in by_stride.items():
+            for target, plane in zip(total, planes, strict=True):
+                target += _enlarged(plane, stride, self._cell_px, rows, columns)
+        return total
+
+
+def _flat(block: FeatureBlock) -> NDArray[np.float32]:
+    return block.values.reshape(len(block.values), -1).astype(np.float32)
+
+
+def _enlarged(plane: Planes, stride: int, cell_px: int, rows: int, columns: int) -> Planes:
+    ratio = cell_px / stride
+    matrix = np.array([[ratio, 0, ratio / 2 - 0.5], [0, ratio, ratio / 2 - 0.5]], np.float64)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(plane, matrix, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE))
+
+
+def _in_cells(prior: LogitGrid, rows: int, columns: int) -> Planes:
+    """(K, rows, columns) log probabilities at the middles of the cells."""
+    shift = 0.0 if prior.align_corners else 0.5
+    pixel = -0.5 if prior.align_corners else 0.0
+    down, along = prior.height / rows, prior.width / columns
+    matrix = np.array(
+        [
+            [along / prior.stride, 0, (along / 2 + pixel) / prior.stride - shift],
+            [0, down / prior.stride, (down / 2 + pixel) / prior.stride - shift],
+        ],
+        np.float64,
+    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    planes = np.empty((len(prior.values), rows, columns), np.float32)
+    for values, target in zip(prior.values, planes, strict=True):
+        source = values.astype(np.float32)
+        cv2.warpAffine(source, matrix, (columns, rows), target, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    highest = planes.max(axis=0)
+    planes -= highest + np.log(np.exp(planes - highest).sum(axis=0))
+    return planes
+
+
+def _balanced(class_ids: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Weights of sum 1 in which all classes that are there count alike."""
+    counts = np.bincount(class_ids, minlength=256)
+    num_classes = max(1, int(np.count_nonzero(counts)))
+    weights: NDArray[np.float32] = (1 / (counts[class_ids] * num_classes)).astype(np.float32)
+    return weights

@@ -1,0 +1,174 @@
+"""The head that is fitted at every stroke."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pspnet_core.inference.live_head import KeptRows, LiveHead
+from pspnet_core.inference.live_solver import fit_logistic
+from pspnet_core.inference.logits import LogitGrid, grid_shape
+from pspnet_core.types import UNLABELLED, ClassMap, Rect
+from tests.helpers.live import plain_features, two_halves
+
+LEFT, RIGHT = 1, 3
+
+
+def strokes(shape: tuple[int, int], *marks: tuple[int, slice, slice]) -> ClassMap:
+    found: ClassMap = np.full(shape, UNLABELLED, np.uint8)
+    for class_id, rows, columns in marks:
+        found[rows, columns] = class_id
+    return found
+
+
+def both(shape: tuple[int, int] = (60, 80)) -> ClassMap:
+    return strokes(shape, (LEFT, slice(5, 9), slice(5, 20)), (RIGHT, slice(5, 9), slice(60, 75)))
+
+
+def share(part: NDArray[Any], value: int) -> float:
+    return float((part == value).mean())
+
+
+def prior_of(planes: NDArray[np.float32], class_ids: tuple[int, ...], height: int, width: int) -> LogitGrid:
+    rows, columns = grid_shape(height, width, 4, False)
+    values = np.repeat(np.repeat(planes, -(-rows // planes.shape[1]), axis=1), -(-columns // planes.shape[2]), axis=2)
+    return LogitGrid(values[:, :rows, :columns].astype(np.float16), 4, class_ids, height, width, False)
+
+
+@pytest.mark.parametrize(("height", "width", "cell_px"), [(60, 80, 1), (61, 83, 2), (33, 47, 2)])
+def test_two_strokes_separate_two_halves(height: int, width: int, cell_px: int) -> None:
+    image = two_halves(height, width)
+    marked = strokes(
+        (height, width), (LEFT, slice(5, 9), slice(2, 9)), (RIGHT, slice(5, 9), slice(width - 9, width - 2))
+    )
+    answer = LiveHead(plain_features(image, cell_px), 4).refine(marked)
+    assert answer.class_map.shape == (height, width)
+    assert answer.confidence.dtype == np.uint8
+    assert share(answer.class_map[:, : width // 2 - 4], LEFT) > 0.99
+    assert share(answer.class_map[:, width // 2 + 4 :], RIGHT) > 0.99
+
+
+def test_a_later_stroke_changes_the_answer_and_a_warm_start_ends_where_a_cold_one_does() -> None:
+    image = two_halves()
+    image[30:, 40:] = (200, 40, 40)
+    marked = both()
+    warm = LiveHead(plain_features(image), 6)
+    first = warm.refine(marked).class_map
+    assert share(first[34:, 44:], 5) == 0
+    marked[50:54, 60:70] = 5
+    second = warm.refine(marked)
+    cold = LiveHead(plain_features(image), 6).refine(marked)
+    assert share(second.class_map[34:, 44:], 5) > 0.95
+    assert float((second.class_map == cold.class_map).mean()) > 0.998
+    assert np.abs(second.confidence.astype(int) - cold.confidence).mean() < 4
+
+
+def test_taking_a_stroke_back_takes_its_class_back() -> None:
+    head = LiveHead(plain_features(two_halves()), 6)
+    marked = both()
+    marked[40:44, 5:20] = 5
+    head.refine(marked)
+    marked[40:44, 5:20] = UNLABELLED
+    assert set(np.unique(head.refine(marked).class_map)) == {LEFT, RIGHT}
+
+
+def test_what_was_erased_is_not_that_class_any_more() -> None:
+    image = two_halves()
+    image[30:, 40:] = (200, 40, 40)  # red: nearer to the dark half or to the bright one, nobody has said
+    head = LiveHead(plain_features(image), 4)
+    before = head.refine(both()).class_map[34:, 44:]
+    wrong = LEFT if share(before, LEFT) > 0.5 else RIGHT
+    erased = strokes((60, 80), (wrong, slice(45, 50), slice(50, 70)))
+    after = head.refine(both(), erased).class_map
+    assert share(after[34:, 44:], wrong) < 0.1
+    assert share(after[:26, :36], LEFT) > 0.99
+    assert share(after[:26, 44:], RIGHT) > 0.99
+
+
+def test_a_prior_is_kept_as_it_is_before_a_hand_has_spoken() -> None:
+    planes = np.array([[[2.0, -2.0]], [[-2.0, 2.0]]], np.float32)
+    head = LiveHead(plain_features(two_halves()), 9, prior=prior_of(planes, (7, 2), 60, 80))
+    answer = head.refine(np.full((60, 80), UNLABELLED, np.uint8))
+    assert share(answer.class_map[:, :36], 7) == 1
+    assert share(answer.class_map[:, 44:], 2) == 1
+
+
+def test_strokes_move_the_answer_away_from_the_prior_only_where_they_say_so() -> None:
+    image = two_halves(64, 80)
+    image[32:, 40:] = (200, 40, 40)
+    planes = np.array([[[2.0, -2.0]], [[-2.0, 2.0]]], np.float32)
+    head = LiveHead(plain_features(image), 9, prior=prior_of(planes, (LEFT, RIGHT), 64, 80))
+    answer = head.refine(strokes((64, 80), (5, slice(50, 55), slice(55, 70)))).class_map
+    assert share(answer[38:, 48:], 5) > 0.95
+    assert share(answer[:, :36], LEFT) > 0.99
+    assert share(answer[:28, 48:], RIGHT) > 0.99
+
+
+def test_a_stroke_that_agrees_with_the_prior_changes_next_to_nothing() -> None:
+    planes = np.array([[[3.0, -3.0]], [[-3.0, 3.0]]], np.float32)
+    head = LiveHead(plain_features(two_halves()), 9, prior=prior_of(planes, (LEFT, RIGHT), 60, 80))
+    before = head.refine(np.full((60, 80), UNLABELLED, np.uint8))
+    after = head.refine(strokes((60, 80), (LEFT, slice(5, 9), slice(5, 20))))
+    assert float((before.class_map == after.class_map).mean()) > 0.97
+
+
+def test_one_class_is_everywhere_and_nothing_is_no_answer() -> None:
+    head = LiveHead(plain_features(two_halves()), 4)
+    answer = head.refine(strokes((60, 80), (LEFT, slice(5, 9), slice(5, 20))))
+    assert share(answer.class_map, LEFT) == 1
+    with pytest.raises(ValueError, match="no class"):
+        head.refine(np.full((60, 80), UNLABELLED, np.uint8))
+
+
+def test_rows_of_an_earlier_image_answer_for_a_later_one() -> None:
+    earlier = LiveHead(plain_features(two_halves(seed=1)), 4)
+    kept = earlier.marked_rows(both(), per_class=20)
+    assert len(kept.rows) == 40
+    assert kept.rows.dtype == np.float16
+    later = LiveHead(plain_features(two_halves(seed=2)), 4, kept=KeptRows.joined([kept]))
+    answer = later.refine(np.full((60, 80), UNLABELLED, np.uint8)).class_map
+    assert share(answer[:, :36], LEFT) > 0.99
+    assert share(answer[:, 44:], RIGHT) > 0.99
+
+
+def test_wrong_arguments_are_refused() -> None:
+    features = plain_features(two_halves())
+    with pytest.raises(ValueError, match="do not fit"):
+        LiveHead(features, 4).refine(np.zeros((3, 3), np.uint8))
+    with pytest.raises(ValueError, match="below 2"):
+        LiveHead(features, 2).refine(both())
+    with pytest.raises(ValueError, match="number of classes"):
+        LiveHead(features, 0)
+
+
+def test_cells_of_a_reduced_image_take_the_class_of_their_pixels_and_none_where_two_meet() -> None:
+    features = plain_features(two_halves(61, 83), cell_px=2)
+    pixels = strokes((61, 83), (LEFT, slice(10, 14), slice(10, 13)), (RIGHT, slice(10, 14), slice(13, 16)))
+    whole = Rect(0, 0, *features.grid[::-1])
+    cells = features.reduced(pixels, whole)
+    assert cells.shape == features.grid
+    assert {LEFT, RIGHT} == set(np.unique(cells)) - {UNLABELLED}
+    part = Rect(3, 4, 7, 5)
+    assert (features.reduced(pixels[features.pixels_of(part).slices], part) == cells[part.slices]).all()
+    assert features.cells_in(Rect(10, 10, 3, 4)).intersect(whole) == features.cells_in(Rect(10, 10, 3, 4))
+    row, column = np.argwhere(cells == LEFT)[0]
+    assert features.cells_in(Rect(10, 10, 3, 4)).x <= column
+    assert features.cells_in(Rect(10, 10, 3, 4)).y <= row
+
+
+def test_the_solver_finds_the_minimum() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(200, 5)).astype(np.float32)
+    labels = (rows @ rng.normal(size=(5, 3))).argmax(axis=1)
+    allowed = np.eye(3, dtype=np.float32)[labels]
+    importance = np.full(200, 1 / 200, np.float32)
+    penalty = np.full(5, 0.01, np.float32)
+    found = fit_logistic(rows, allowed, importance, penalty, tolerance=1e-7, max_steps=200)
+    logits = rows @ found.weights + found.bias
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    residual = odds / odds.sum(axis=1, keepdims=True) - allowed
+    slope = rows.T @ (residual / 200) + penalty[:, None] * found.weights
+    assert np.abs(slope).max() < 1e-3
