@@ -59,6 +59,15 @@ class Settings:
         self._store.setValue("training_seconds", seconds)
 
     @property
+    def undo_budget_mb(self) -> int:
+        """For the undo steps of all images of a project, in megabytes."""
+        return int(str(self._store.value("undo_budget_mb", 256)))
+
+    @undo_budget_mb.setter
+    def undo_budget_mb(self, megabytes: int) -> None:
+        self._store.setValue("undo_budget_mb", megabytes)
+
+    @property
     def brush_diameter(self) -> int:
         """Brush diameter in image pixels."""
         return int(str(self._store.value("brush_diameter", 24)))

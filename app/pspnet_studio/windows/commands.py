@@ -118,6 +118,10 @@ class Commands(QObject):
         else:
             self._window.message_bar.show_message(reason)
 
+    def go_to_step(self, num_done: int) -> None:
+        """Undo or redo until so many steps of the open image are in force."""
+        self._with_document(lambda document: document.go_to(num_done))
+
     def update_enabled(self, *_: object) -> None:
         """Bring every action in line with what is possible now."""
         document, project = self._session.document, self._session.project

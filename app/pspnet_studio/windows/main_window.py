@@ -33,6 +33,7 @@ from pspnet_studio.model.view_state import ViewState
 from pspnet_studio.model.window_level import WindowLevel
 from pspnet_studio.panels.classes import ClassesPanel
 from pspnet_studio.panels.display import DisplayPanel
+from pspnet_studio.panels.history import HistoryPanel
 from pspnet_studio.panels.images import ImagesPanel
 from pspnet_studio.panels.tool_options import ToolOptions
 from pspnet_studio.panels.training import TrainingPanel
@@ -48,6 +49,7 @@ from pspnet_studio.windows.welcome import WelcomePage
 _HINT_MS = 6_000
 _LOGOUT_WAIT_S = 5.0
 _DOCK_WIDTH, _CLASSES_HEIGHT, _MODEL_HEIGHT = 260, 250, 520
+_IMAGES_HEIGHT, _HISTORY_HEIGHT = 540, 230
 _TOOL_BAR = (
     ("open_folder",),
     ("undo", "redo"),
@@ -137,8 +139,12 @@ class MainWindow(QMainWindow):
             "displayDock", tr("Display"), self.display_panel, Qt.DockWidgetArea.RightDockWidgetArea
         )
         self.display_dock.hide()
+        self.history_panel = HistoryPanel(self._session)
+        history = self._dock("historyDock", tr("History"), self.history_panel, Qt.DockWidgetArea.LeftDockWidgetArea)
         self.resizeDocks(self.docks[1:], [_CLASSES_HEIGHT, _MODEL_HEIGHT], Qt.Orientation.Vertical)
+        self.resizeDocks([self.docks[0], history], [_IMAGES_HEIGHT, _HISTORY_HEIGHT], Qt.Orientation.Vertical)
         self.resizeDocks(self.docks[:2], [_DOCK_WIDTH, _DOCK_WIDTH], Qt.Orientation.Horizontal)
+        self.docks.append(history)
         for field in self.findChildren(QLineEdit):
             field.setAcceptDrops(False)  # a folder dropped on a text field is meant for the window
 
@@ -205,6 +211,9 @@ class MainWindow(QMainWindow):
         self.welcome.recent_requested.connect(lambda folder: self.intake.open([Path(folder)]))
         self.canvas.cursor_moved.connect(self._on_cursor)
         self.view_state.changed.connect(lambda: self.canvas.set_look(self.view_state.look))
+        self.history_panel.step_chosen.connect(self.commands.go_to_step)
+        self.history_panel.budget_changed.connect(self._on_undo_budget)
+        self.history_panel.set_budget_mb(self._settings.undo_budget_mb)
         self.training_panel.seconds_changed.connect(self._on_training_seconds)
         self.training_panel.set_seconds(self._settings.training_seconds)
         self.canvas.zoom_changed.connect(self._on_zoom)
@@ -277,6 +286,9 @@ class MainWindow(QMainWindow):
 
     def _on_training_seconds(self, seconds: int) -> None:
         self._settings.training_seconds = seconds
+
+    def _on_undo_budget(self, megabytes: int) -> None:
+        self._settings.undo_budget_mb = megabytes
 
     def _on_waiting(self, text: str) -> None:
         self._waiting_text = text
