@@ -9,8 +9,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from pspnet_core.errors import DeviceError
+from pspnet_core.memory import available_memory
 
 DEVICE_NAMES = "auto, cpu, cuda, cuda:N or mps"
 
@@ -87,6 +89,45 @@ def numerics_for(device: torch.device) -> Numerics:
     if device.type == "cpu":
         return Numerics(device, torch.bfloat16 if _cpu_has_bfloat16() else None, torch.channels_last)
     return Numerics(device, None, torch.contiguous_format)
+
+
+def numerics_to_try(device: torch.device) -> list[Numerics]:
+    """The formats among which a measurement is to find the fastest on ``device``, the most exact first.
+
+    CUDA and MPS: written after their documentation, not measured.
+    """
+    formats = [torch.contiguous_format, torch.channels_last]
+    dtypes: list[torch.dtype | None] = [None]
+    if device.type == "cpu":
+        if _cpu_has_bfloat16():
+            dtypes.append(torch.bfloat16)
+    elif device.type == "cuda":
+        dtypes.append(torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16)
+    else:
+        dtypes.append(torch.float16)
+    return [Numerics(device, dtype, layout) for dtype in dtypes for layout in formats]
+
+
+def pinned(x: Tensor, device: torch.device) -> Tensor:
+    """``x`` in memory from which a copy to ``device`` need not be waited for; ``x`` itself where there is none."""
+    return x.pin_memory() if device.type == "cuda" and x.device.type == "cpu" else x
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that may still be allocated on ``device``; None where nobody tells."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type == "mps":
+        return max(0, torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    return available_memory()
+
+
+def free_cached(device: torch.device) -> None:
+    """Give memory back that torch keeps on ``device`` for later."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
 
 
 def _cpu_has_bfloat16() -> bool:

@@ -104,12 +104,15 @@ class Prediction:
     Attributes:
         class_map: (H, W) uint8 class ids (argmax), never 255.
         confidence: (H, W) uint8, round(255 x maximum probability).
+        margin: (H, W) uint8, round(255 x (highest - second highest probability)), where it was asked for.
     """
 
     class_map: ClassMap
     confidence: NDArray[np.uint8]
+    margin: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         assert self.class_map.shape == self.confidence.shape
         assert self.class_map.dtype == np.uint8
         assert self.confidence.dtype == np.uint8
+        assert self.margin is None or self.margin.shape == self.class_map.shape

@@ -1,11 +1,14 @@
 """From logits at the model's stride to class ids and confidence at image size, in bands of rows.
 
 Full-size logits (K x H x W floats) are never held: at 150 classes and 12 megapixels they would be 7 GB.
+
+Legend: K classes, h, w logit size, H, W image size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,13 +16,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pspnet_core.models.pspnet import PSPNet
-from pspnet_core.types import Prediction
+from pspnet_core.types import ClassMap, Prediction, Rect
 
 _BAND_FLOATS = 4_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class PartDone:
+    """A part of the image is predicted. A later part may lie over an earlier one and then counts.
+
+    Attributes:
+        rect: Where.
+        prediction: What, of the size of ``rect``.
+    """
+
+    rect: Rect
+    prediction: Prediction
+
+
 class BandedUpsampler:
-    """Takes rows of logits from top to bottom and fills a prediction.
+    """Takes rows of logits from top to bottom and gives rows of the prediction.
 
     The result does not depend on how the rows were cut.
 
@@ -28,41 +44,37 @@ class BandedUpsampler:
         height: Of the image.
         width: Of the image.
         model: Says how far apart logits lie, and interpolates them.
+        margin: Whether the margin between the two best classes is wanted.
     """
 
-    def __init__(self, class_ids: tuple[int, ...], height: int, width: int, model: PSPNet) -> None:
+    def __init__(
+        self, class_ids: tuple[int, ...], height: int, width: int, model: PSPNet, margin: bool = False
+    ) -> None:
         self._ids = np.array(class_ids, np.uint8)
         self._model = model
         self._stride = model.logit_stride
-        self._class_map: NDArray[np.uint8] = np.empty((height, width), np.uint8)
-        self._confidence: NDArray[np.uint8] = np.empty((height, width), np.uint8)
+        self._height, self._width = height, width
+        self._margin = margin
         self._rows: Tensor | None = None  # (K, n, w): logits from row `_first` on
         self._first = 0
         self._done_px = 0
 
-    def add(self, logits: Tensor) -> Iterator[None]:
-        """Append the next rows, (K, n, w) float; yields after each band that was written."""
+    def add(self, logits: Tensor) -> Iterator[PartDone]:
+        """Append the next rows, (K, n, w) float; yields each band of the image that they complete."""
         self._rows = logits if self._rows is None else torch.cat([self._rows, logits], dim=1)
-        height, width = self._class_map.shape
         available = self._first + self._rows.shape[1]
-        is_last = available >= self._model.num_logits(height)
-        end = height if is_last else (available - 1) * self._stride
-        rows_per_band = max(1, _BAND_FLOATS // (len(self._ids) * width * self._stride)) * self._stride
+        is_last = available >= self._model.num_logits(self._height)
+        end = self._height if is_last else (available - 1) * self._stride
+        rows_per_band = max(1, _BAND_FLOATS // (len(self._ids) * self._width * self._stride)) * self._stride
         while self._done_px < end:
-            stop = min(self._done_px + rows_per_band, end)
-            self._write(self._done_px, stop)
+            start, stop = self._done_px, min(self._done_px + rows_per_band, end)
             self._done_px = stop
-            yield
+            yield PartDone(Rect(0, start, self._width, stop - start), self._band(start, stop))
         keep = max(self._done_px // self._stride - 1 - self._first, 0)
-        self._rows, self._first = self._rows[:, keep:], self._first + keep
+        self._rows, self._first = self._rows[:, keep:].clone(), self._first + keep
 
-    def prediction(self) -> Prediction:
-        """The result, owned by the caller, after all rows were added."""
-        assert self._done_px == self._class_map.shape[0]
-        return Prediction(self._class_map, self._confidence)
-
-    @torch.no_grad()
-    def _write(self, start: int, stop: int) -> None:
+    @torch.inference_mode()
+    def _band(self, start: int, stop: int) -> Prediction:
         assert self._rows is not None
         stride = self._stride
         first = max(start // stride - 1, self._first)
@@ -70,8 +82,38 @@ class BandedUpsampler:
         part = self._rows[None, :, first - self._first : last - self._first].float()
         full = self._model.upsample_grid(part)[0]
         offset = first * stride
-        full = full[:, start - offset : stop - offset, : self._class_map.shape[1]]  # (K, rows, W)
+        full = full[:, start - offset : stop - offset, : self._width]  # (K, rows, W)
         highest, channel = full.max(dim=0)
-        probability = 1.0 / (full - highest).exp_().sum(dim=0)
-        self._class_map[start:stop] = self._ids[channel.to("cpu", torch.uint8).numpy()]
-        self._confidence[start:stop] = (probability * 255).round_().to("cpu", torch.uint8).numpy()
+        scores = full.sub_(highest).exp_()
+        probability = 1.0 / scores.sum(dim=0)
+        margin = None
+        if self._margin:
+            scores.scatter_(0, channel[None], 0.0)
+            margin = _as_bytes((1.0 - scores.amax(dim=0)) * probability)
+        class_map: ClassMap = self._ids[channel.to("cpu", torch.uint8).numpy()]
+        return Prediction(class_map, _as_bytes(probability), margin)
+
+
+class Planes:
+    """A prediction that is put together from its parts. Memory is taken where a part was written."""
+
+    def __init__(self, height: int, width: int, margin: bool = False) -> None:
+        self._class_map: ClassMap = np.empty((height, width), np.uint8)
+        self._confidence: NDArray[np.uint8] = np.empty((height, width), np.uint8)
+        self._margin: NDArray[np.uint8] | None = np.empty((height, width), np.uint8) if margin else None
+
+    def write(self, part: PartDone) -> None:
+        """Put a part in its place."""
+        self._class_map[part.rect.slices] = part.prediction.class_map
+        self._confidence[part.rect.slices] = part.prediction.confidence
+        if self._margin is not None and part.prediction.margin is not None:
+            self._margin[part.rect.slices] = part.prediction.margin
+
+    def prediction(self) -> Prediction:
+        """The whole, owned by the caller, after all parts were written."""
+        return Prediction(self._class_map, self._confidence, self._margin)
+
+
+def _as_bytes(share: Tensor) -> NDArray[np.uint8]:
+    result: NDArray[np.uint8] = (share * 255).round_().to("cpu", torch.uint8).numpy()
+    return result

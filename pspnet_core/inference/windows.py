@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from pspnet_core.types import Rect
 
 
-def window_rects(width: int, height: int, size: int, stride: int, grid: int) -> list[list[Rect]]:
+def window_rects(
+    width: int, height: int, size: int | tuple[int, int], stride: int | tuple[int, int], grid: int
+) -> list[list[Rect]]:
     """Windows that cover an image, as rows from top to bottom, each from left to right.
 
     An axis that fits into one window has one, of the image's length. Longer axes have windows of ``size`` at even
@@ -17,17 +19,31 @@ def window_rects(width: int, height: int, size: int, stride: int, grid: int) -> 
     Args:
         width: Of the image, in pixels.
         height: Of the image, in pixels.
-        size: Side of a window, a multiple of ``grid``.
-        stride: Largest distance between windows, a multiple of ``grid`` up to ``size``.
+        size: Side of a window, a multiple of ``grid``; or its width and height.
+        stride: Largest distance between windows, a multiple of ``grid`` up to ``size``; or across and down.
         grid: Starts are multiples of this.
 
     Raises:
         ValueError: Impossible numbers.
     """
-    if min(width, height) < 1 or grid < 1 or size % grid or stride % grid or not grid <= stride <= size:
+    sizes = (size, size) if isinstance(size, int) else size
+    strides = (stride, stride) if isinstance(stride, int) else stride
+    possible = min(width, height) >= 1 and grid >= 1
+    for one, step in zip(sizes, strides, strict=True):
+        possible = possible and one % grid == 0 and step % grid == 0 and grid <= step <= one
+    if not possible:
         raise ValueError(f"no windows of {size} at distance {stride}, grid {grid}, in {width} x {height}")
-    columns = _spans(width, size, stride, grid)
-    return [[Rect(x, y, w, h) for x, w in columns] for y, h in _spans(height, size, stride, grid)]
+    columns = _spans(width, sizes[0], strides[0], grid)
+    return [[Rect(x, y, w, h) for x, w in columns] for y, h in _spans(height, sizes[1], strides[1], grid)]
+
+
+def even_window(length: int, largest: int, overlap: int, grid: int) -> int:
+    """The size of the fewest windows up to ``largest`` that cover ``length`` with at least ``overlap``, a multiple of
+    ``grid``; they then overlap no more than they must."""
+    if length <= largest:
+        return -(-length // grid) * grid
+    count = -(-(length - overlap) // (largest - overlap))
+    return min(largest, -(-(length + (count - 1) * overlap) // (count * grid)) * grid)
 
 
 def _spans(length: int, size: int, stride: int, grid: int) -> list[tuple[int, int]]:

@@ -1,0 +1,171 @@
+"""The ways to compute a network, and which of them is the fastest here.
+
+A measurement of about a second per kind of network and machine says so once; the result is kept in the user's cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from pspnet_core.atomic import write_json
+from pspnet_core.devices import Numerics, free_cached, numerics_for, numerics_to_try, pinned
+from pspnet_core.errors import StorageError
+from pspnet_core.inference import openvino
+from pspnet_core.inference.network import InferenceNetwork
+from pspnet_core.models.pspnet import PSPNet
+
+logger = logging.getLogger(__name__)
+
+_SAMPLE_PX = 256
+_REPEATS = 3
+_WORTH = 0.85  # a way that comes later, and may be less exact, has to take this share of the time, or less
+
+
+class Engine(Protocol):
+    """Something that computes logits."""
+
+    @property
+    def name(self) -> str:
+        """For people and for the file of measurements: ``torch float32``, ``openvino bfloat16``..."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where its results lie."""
+        ...
+
+    @property
+    def bytes_per_value(self) -> int:
+        """Of what it holds between layers."""
+        ...
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) float32 on the CPU, normalised -> (N, K, h, w) float32 logits on :attr:`device`."""
+        ...
+
+
+class TorchEngine:
+    """A folded copy of a network in one numeric format.
+
+    Args:
+        model: Is copied.
+        numerics: Where and in which format.
+    """
+
+    def __init__(self, model: PSPNet, numerics: Numerics) -> None:
+        self.device = numerics.device
+        self._dtype = numerics.dtype or torch.float32
+        self._format = numerics.memory_format
+        layout = "" if numerics.memory_format == torch.contiguous_format else " channels_last"
+        self.name = f"torch {str(self._dtype).removeprefix('torch.')}{layout}"
+        self.bytes_per_value = self._dtype.itemsize
+        self._network = InferenceNetwork(model)
+        self._network.to_numerics(self.device, self._dtype, self._format)
+
+    @torch.inference_mode()
+    def __call__(self, x: Tensor) -> Tensor:
+        """See :class:`Engine`."""
+        x = pinned(x, self.device).to(self.device, self._dtype, non_blocking=True)
+        out: Tensor = self._network(x.contiguous(memory_format=self._format))
+        return out
+
+
+def make_engine(model: PSPNet, device: torch.device, tune: bool = False, folder: Path | None = None) -> Engine:
+    """An engine for ``model``.
+
+    Args:
+        model: Is copied.
+        device: Where to compute.
+        tune: Measure all ways to compute, or use what an earlier measurement said; otherwise take the format that is
+            known to be good on such a device.
+        folder: Of the measurements, instead of that in the user's cache.
+    """
+    if not tune:
+        return TorchEngine(model, numerics_for(device))
+    makers = _makers(model, device)
+    if len(makers) == 1:
+        return makers[0][1]()
+    file = (folder or _measurements_folder()) / f"{_key(model, device, [name for name, _ in makers])}.json"
+    if (known := _remembered(file)) is not None:
+        for name, maker in makers:
+            if name == known:
+                return maker()
+    best, seconds = _fastest(makers)
+    _remember(file, best.name, seconds)
+    return best
+
+
+def _makers(model: PSPNet, device: torch.device) -> list[tuple[str, Callable[[], Engine]]]:
+    makers: list[tuple[str, Callable[[], Engine]]] = []
+    for numerics in numerics_to_try(device):
+        dtype = str(numerics.dtype or torch.float32).removeprefix("torch.")
+        layout = "" if numerics.memory_format == torch.contiguous_format else " channels_last"
+        makers.append((f"torch {dtype}{layout}", lambda numerics=numerics: TorchEngine(model, numerics)))  # type: ignore[misc]
+    if device.type == "cpu" and openvino.is_installed():
+        for dtype in openvino.dtypes():
+            makers.append((f"openvino {dtype}", lambda dtype=dtype: openvino.OpenVinoEngine(model, dtype)))  # type: ignore[misc]
+    return makers
+
+
+def _fastest(makers: Sequence[tuple[str, Callable[[], Engine]]]) -> tuple[Engine, dict[str, float]]:
+    best: Engine | None = None
+    seconds: dict[str, float] = {}
+    x = torch.randn(1, 3, _SAMPLE_PX, _SAMPLE_PX, generator=torch.Generator().manual_seed(0))
+    for name, maker in makers:
+        engine = maker()
+        seconds[name] = _time(engine, x)
+        if best is None or seconds[name] < _WORTH * seconds[best.name]:
+            best = engine
+        del engine
+    assert best is not None
+    logger.info("fastest way to compute: %s of %s", best.name, seconds)
+    return best, seconds
+
+
+def _time(engine: Engine, x: Tensor) -> float:
+    engine(x)
+    times = []
+    for _ in range(_REPEATS):
+        start = time.perf_counter()
+        engine(x)[0, 0, 0, 0].item()  # waits for the device
+        times.append(time.perf_counter() - start)
+    free_cached(engine.device)
+    return statistics.median(times)
+
+
+def _key(model: PSPNet, device: torch.device, names: Sequence[str]) -> str:
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    config = model.config.to_json() | {"num_classes": 0, "aux": []}
+    parts = [config, device.type, gpu, torch.__version__, openvino.version(), torch.get_num_threads(), list(names)]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _measurements_folder() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("pspnet-studio", appauthor=False) / "engines"
+
+
+def _remembered(file: Path) -> str | None:
+    try:
+        name = json.loads(file.read_text(encoding="utf-8"))["fastest"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # measured again
+    return name if isinstance(name, str) else None
+
+
+def _remember(file: Path, fastest: str, seconds: dict[str, float]) -> None:
+    try:
+        write_json(file, {"fastest": fastest, "seconds": seconds})
+    except StorageError as error:
+        logger.info("the measurement is not kept: %s", error)
