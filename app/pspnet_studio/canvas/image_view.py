@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QPoint, QPointF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QInputDevice,
     QKeyEvent,
@@ -15,7 +15,6 @@ from PySide6.QtGui import (
     QPalette,
     QRegion,
     QResizeEvent,
-    QTransform,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QWidget
@@ -24,6 +23,7 @@ from pspnet_core.classes import ClassSet
 from pspnet_core.imaging.runs import Runs
 from pspnet_core.types import Rect
 from pspnet_studio.canvas.colors import ColorTable
+from pspnet_studio.canvas.device_pixels import to_device, wholly_inside
 from pspnet_studio.canvas.screen import Screen
 from pspnet_studio.canvas.viewport import Viewport
 from pspnet_studio.model.document import Document
@@ -215,8 +215,10 @@ class ImageView(QWidget):
         """Repaint a rectangle of device pixels."""
         if not rect.is_empty:
             ratio = self._ratio
-            x, y = math.floor(rect.x / ratio), math.floor(rect.y / ratio)
-            self.update(x, y, math.ceil(rect.right / ratio) - x, math.ceil(rect.bottom / ratio) - y)
+            margin = 0 if ratio == int(ratio) else 2  # Qt cuts off what it takes for a part of a pixel
+            x, y = math.floor(rect.x / ratio) - margin, math.floor(rect.y / ratio) - margin
+            right, bottom = math.ceil(rect.right / ratio) + margin, math.ceil(rect.bottom / ratio) + margin
+            self.update(x, y, right - x, bottom - y)
 
     # --- inside
 
@@ -284,21 +286,6 @@ class ImageView(QWidget):
         window = self.palette().color(QPalette.ColorRole.Window)
         self._screen.set_background(window.darker(140 if window.lightness() < 128 else 115))
 
-    def _to_device(self, painter: QPainter, region: QRegion) -> QRegion:
-        """Have a painter count device pixels; returns those that a region of the widget touches."""
-        # The widget may begin between two pixels of the screen (fractional scaling): keep the frame on whole ones.
-        to_screen = painter.deviceTransform()
-        origin = to_screen.map(QPointF(0, 0))
-        whole = QTransform.fromTranslate(round(origin.x()), round(origin.y()))
-        painter.setWorldTransform(whole * to_screen.inverted()[0])
-        touched = QRegion()
-        for rect in region:
-            left, top = math.floor(rect.x() * self._ratio), math.floor(rect.y() * self._ratio)
-            right = math.ceil((rect.x() + rect.width()) * self._ratio) + 1
-            bottom = math.ceil((rect.y() + rect.height()) * self._ratio) + 1
-            touched += QRect(left, top, right - left, bottom - top)
-        return touched
-
     def _update_region(self, region: QRegion) -> None:
         for rect in region:
             self.update_device_rect(Rect(rect.x(), rect.y(), rect.width(), rect.height()))
@@ -312,14 +299,14 @@ class ImageView(QWidget):
         self._screen.refresh()
         drawn = self._screen.compose()
         painter = QPainter(self)
-        shown = event.region() if self._ratio == 1 else self._to_device(painter, event.region())
-        for rect in shown:
+        touched = event.region() if self._ratio == 1 else to_device(painter, event.region(), self._ratio)
+        for rect in touched:
             painter.drawImage(rect, self._screen.image, rect)
         self.paint_guides(painter)
         painter.end()
         if not drawn.isEmpty():
-            # A tile that has become ready may reach beyond what Qt asked for.
-            self._update_region(drawn - shown)
+            # A tile that has become ready may reach beyond what Qt asked for, or to pixels that Qt clipped off.
+            self._update_region(drawn - (touched if self._ratio == 1 else wholly_inside(event.region(), self._ratio)))
         self._go_on_later()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
