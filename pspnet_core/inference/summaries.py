@@ -23,7 +23,7 @@ from pspnet_core.models.backbones.efficientnet_lite import EfficientNetLite
 from pspnet_core.models.weights import imagenet_preprocessing, load_imagenet
 from pspnet_core.types import RgbImage
 
-SPEC = "efficientnet_lite0:16,32:96x64:1"
+SPEC = "efficientnet_lite0:4,8,16,32:96x64:1"
 """What the features mean; summaries that were kept under another name are of no use."""
 
 WORKING_PX = 512
@@ -56,8 +56,9 @@ class Summariser:
         self._network.to(memory_format=self._numerics.memory_format)
         self._preprocessing = imagenet_preprocessing(_NETWORK)
         rng = np.random.default_rng(_PROJECTION_SEED)
-        size = network.channels[2] + network.channels[3]
-        self._projection = (rng.normal(size=(size, _NUM_FEATURES)) / _NUM_FEATURES**0.5).astype(np.float32)
+        self._projection = (rng.normal(size=(sum(network.channels), _NUM_FEATURES)) / _NUM_FEATURES**0.5).astype(
+            np.float32
+        )
 
     @torch.inference_mode()
     def cells(self, image: RgbImage) -> NDArray[np.float16]:
@@ -76,8 +77,14 @@ class Summariser:
         with self._numerics.autocast():
             features = self._network(x)
         rows, columns = _places(height, width)
-        both = [_at(stage.float(), rows, columns) for stage in (features.stage3, features.stage4)]
-        cells: NDArray[np.float16] = (torch.cat(both, dim=1).cpu().numpy() @ self._projection).astype(np.float16)
+        area = (
+            features.stage3.shape[-2],
+            features.stage3.shape[-1],
+        )  # of early stages: the mean over what a cell covers
+        every = [F.adaptive_avg_pool2d(features.stage1, area), F.adaptive_avg_pool2d(features.stage2, area)]
+        every += [features.stage3, features.stage4]
+        values = torch.cat([_at(stage.float(), rows, columns) for stage in every], dim=1)
+        cells: NDArray[np.float16] = (values.cpu().numpy() @ self._projection).astype(np.float16)
         return cells
 
 
