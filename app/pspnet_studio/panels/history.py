@@ -29,6 +29,9 @@ _Index = QModelIndex | QPersistentModelIndex
 _DELAY_MS = 40
 """The list follows the hand at a distance: a stroke does not wait for it."""
 
+_NUM_SEEN = 2
+"""Steps that were undone last are in sight below the current one."""
+
 _MEGABYTE = 1024 * 1024
 _MIN_MB, _MAX_MB = 16, 8192
 
@@ -92,9 +95,10 @@ class HistoryPanel(QWidget):
         self._pages.setCurrentWidget(self.view if self.model.num_steps else self.empty)
         used = self._session.histories.nbytes / _MEGABYTE
         self.used_label.setText(tr("{used} MB of").format(used=f"{used:.1f}"))
-        index = self.model.index(self.model.current_row)
-        self.view.setCurrentIndex(index)
-        self.view.scrollTo(index)
+        row = self.model.current_row
+        self.view.scrollTo(self.model.index(min(row + _NUM_SEEN, self.model.num_steps)))  # what can be redone
+        self.view.setCurrentIndex(self.model.index(row))
+        self.view.scrollTo(self.model.index(row))
 
     # --- inside
 
