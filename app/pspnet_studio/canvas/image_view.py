@@ -32,6 +32,8 @@ from pspnet_studio.model.view_state import Look
 _FIT_MARGIN = 8
 _WHEEL_NOTCH = 120
 _NOTCHES_TO_DOUBLE = 3
+_WAYS = (1, 0), (0, 1), (-1, 0), (0, -1)  # of the image, by left, up, right and down: the arrow says where to look
+_PAN_KEYS = dict(zip(range(Qt.Key.Key_Left.value, Qt.Key.Key_Left.value + 4), _WAYS, strict=True))
 
 
 class ImageView(QWidget):
@@ -367,7 +369,11 @@ class ImageView(QWidget):
             event.ignore()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() != Qt.Key.Key_Space or self._document is None:
+        if self._document is not None and event.key() in _PAN_KEYS:
+            across, down = _PAN_KEYS[event.key()]
+            share = 0.5 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 0.1
+            self._pan(across * share * self.width(), down * share * self.height())
+        elif self._document is None or event.key() != Qt.Key.Key_Space:
             super().keyPressEvent(event)
         elif not event.isAutoRepeat():
             self._is_space_down = True

@@ -14,6 +14,7 @@ from PySide6.QtGui import (
     QKeyEvent,
     QMouseEvent,
     QPainter,
+    QPointingDevice,
     QTabletEvent,
     QWheelEvent,
 )
@@ -39,14 +40,16 @@ _REMOVE_KEYS = (Qt.Key.Key_Backspace,)
 _ERASE_KEYS = (Qt.Key.Key_Delete, Qt.Key.Key_X)
 _TOOL_KEYS = (*_CANCEL_KEYS, *_FINISH_KEYS, *_REMOVE_KEYS)
 _HELD_KEYS = (Qt.Key.Key_Space, Qt.Key.Key_V)
+# Plain numbers: flags of Qt take ten times as long, at each move of the pointer.
+_SHIFT, _ALT = Qt.KeyboardModifier.ShiftModifier.value, Qt.KeyboardModifier.AltModifier.value
 _TOOL_BUTTONS = (Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton)
 
 
 class CanvasView(ImageView):
     """Shows one document and passes pointer events, in image pixels, to the current tool.
 
-    Keys while it has the focus: Space pans, V hides the overlay as long as it is held; Esc, Enter and Backspace
-    go to the tool while it has something under way. Everything else is left to the window.
+    Keys while it has the focus: arrows and Space pan, V hides the overlay as long as it is held; Esc, Enter and
+    Backspace go to the tool while it has something under way. Everything else is left to the window.
 
     Args:
         tool_state: Tool, class, brush size, overlay; shared with the panels.
@@ -76,6 +79,7 @@ class CanvasView(ImageView):
         self._classes = ClassSet()
         self._wheel_rest = 0
         self._pressure = 1.0
+        self._is_eraser = False
         tool_state.changed.connect(self._on_tool_changed)
         tool_state.overlay_changed.connect(self._on_overlay_changed)
         self.setAccessibleName(tr("Canvas"))
@@ -228,10 +232,10 @@ class CanvasView(ImageView):
     def _pointer(self, event: QMouseEvent) -> Pointer:
         x, y = self.event_to_image(event.position())
         button = self._tool_button if self._tool.is_dragging else event.button()
-        modifiers = event.modifiers()
-        straight = bool(modifiers & Qt.KeyboardModifier.ShiftModifier)
-        subtract = bool(modifiers & Qt.KeyboardModifier.AltModifier)
-        return Pointer(x, y, button == Qt.MouseButton.RightButton, straight, subtract, self._pressure)
+        modifiers = event.modifiers().value
+        straight, subtract = bool(modifiers & _SHIFT), bool(modifiers & _ALT)
+        erases = button is Qt.MouseButton.RightButton or self._is_eraser
+        return Pointer(x, y, erases, straight, subtract, self._pressure)
 
     def _set_cursor_pixel(self, pixel: tuple[int, int] | None) -> None:
         if pixel != self._cursor_pixel:
@@ -310,7 +314,7 @@ class CanvasView(ImageView):
         if self._document is None:
             return
         self._hover = event.position()
-        if self._tool.is_dragging and not event.buttons() & self._tool_button:
+        if self._tool.is_dragging and not event.buttons().value & self._tool_button.value:
             self._tool.end_drag()
         if self.is_panning:
             super().mouseMoveEvent(event)
@@ -324,9 +328,12 @@ class CanvasView(ImageView):
         elif self._document is not None and event.button() == self._tool_button:
             self._tool.release(self._pointer(event))
             self._tool_button = Qt.MouseButton.NoButton
+            self._is_eraser = False
 
     def tabletEvent(self, event: QTabletEvent) -> None:
-        # Only the pressure is taken; ignored, the event comes again as one of the mouse.
+        # Only the pressure, and which end is used, are taken; ignored, the event comes again as one of the mouse.
+        if event.type() == QEvent.Type.TabletPress:
+            self._is_eraser = event.pointerType() == QPointingDevice.PointerType.Eraser
         is_pressed = event.type() != QEvent.Type.TabletRelease and bool(event.buttons())
         self._pressure = event.pressure() if is_pressed else 1.0
         event.ignore()

@@ -6,7 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QImage, QWheelEvent
+from PySide6.QtGui import QImage, QNativeGestureEvent, QPointingDevice, QWheelEvent
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from pspnet_core.classes import ClassSet
@@ -327,6 +328,43 @@ def test_two_fingers_pan(view):
     wheel(view, QPoint(60, 50), 1, phase=Qt.ScrollPhase.ScrollUpdate)
     assert view.zoom == 2.0
     assert (view.viewport.offset_x, view.viewport.offset_y) == (x, y + 40)
+
+
+def pinch(view, position, value, kind=Qt.NativeGestureType.ZoomNativeGesture):
+    at = QPointF(position)
+    device = QPointingDevice.primaryPointingDevice()
+    event = QNativeGestureEvent(kind, device, 2, at, at, view.mapToGlobal(at), value, QPointF())
+    QApplication.sendEvent(view, event)
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1.5])
+def test_two_fingers_zoom_at_their_place(qtbot, ratio):
+    view = make_view(qtbot, ratio)
+    view.set_document(make_document(400, 300))
+    view.set_zoom(2.0)
+    at = QPoint(60, 50)
+    before = view.widget_to_image(at)
+    for _ in range(4):
+        pinch(view, at, 0.1)
+    assert view.zoom == pytest.approx(2 * 1.1**4)
+    assert view.widget_to_image(at) == pytest.approx(before, abs=0.5)
+    pinch(view, at, -0.5)
+    assert view.zoom == pytest.approx(1.1**4)
+    pinch(view, at, 30.0, Qt.NativeGestureType.RotateNativeGesture)
+    assert view.zoom == pytest.approx(1.1**4), "nothing is turned"
+
+
+def test_arrow_keys_look_further_and_shift_further_still(view):
+    view.set_document(make_document(400, 300))
+    view.set_zoom(4.0)
+    x, y = view.viewport.offset_x, view.viewport.offset_y
+    QTest.keyClick(view, Qt.Key.Key_Right)
+    assert (view.viewport.offset_x, view.viewport.offset_y) == (x - 30, y)
+    QTest.keyClick(view, Qt.Key.Key_Up, Qt.KeyboardModifier.ShiftModifier)
+    assert (view.viewport.offset_x, view.viewport.offset_y) == (x - 30, y + 100)
+    for _ in range(100):
+        QTest.keyClick(view, Qt.Key.Key_Left)
+    assert not view.visible_rect().is_empty, "the image is never lost"
 
 
 def test_the_canvas_follows_the_theme(qtbot):

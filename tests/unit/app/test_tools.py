@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PySide6.QtCore import QEvent, QPointF, Qt
-from PySide6.QtGui import QAction, QKeySequence, QMouseEvent, QPointingDevice, QTabletEvent
+from PySide6.QtGui import QAction, QInputDevice, QKeySequence, QMouseEvent, QPointingDevice, QTabletEvent
 from PySide6.QtWidgets import QApplication, QLineEdit, QMainWindow, QVBoxLayout, QWidget
 
 from pspnet_core.classes import ClassSet
@@ -138,14 +138,20 @@ def test_the_square_brush_paints_squares_of_whole_pixels(view, hand):
     assert (classes(view)[27:29, 37:39] == 1).any(), "a round eraser leaves the corners"
 
 
-def pen(view, hand, kind, x, y, pressure):
+def eraser_end():
+    """A pen that is held upside down."""
+    kinds, can = QPointingDevice.PointerType, QInputDevice.Capability
+    return QPointingDevice("pen", 1, QInputDevice.DeviceType.Stylus, kinds.Eraser, can.Pressure | can.Position, 1, 1)
+
+
+def pen(view, hand, kind, x, y, pressure, device=None):
     """A pen event, and the mouse event that Qt makes of it because it is ignored."""
     at = view.event_position(x, y)
     held = Qt.MouseButton.NoButton if kind == QEvent.Type.TabletRelease else LEFT
     changed = LEFT if kind != QEvent.Type.TabletMove else Qt.MouseButton.NoButton
     event = QTabletEvent(
         kind,
-        QPointingDevice.primaryPointingDevice(),
+        device or QPointingDevice.primaryPointingDevice(),
         at,
         view.mapToGlobal(at),
         pressure,
@@ -181,6 +187,18 @@ def test_a_pen_scales_the_brush_by_its_pressure(view, hand, follows):
     assert (classes(view) == UNLABELLED).all()
     hand.click(30.5, 45.5)  # the mouse has no pressure
     assert classes(view)[:, 30].tolist().count(1) == 21
+
+
+def test_the_other_end_of_a_pen_erases_until_it_is_lifted(view, hand):
+    hand.stroke((20, 20), (60, 20))
+    device = eraser_end()
+    pen(view, hand, QEvent.Type.TabletPress, 40, 20, 1.0, device)
+    pen(view, hand, QEvent.Type.TabletMove, 60, 20, 1.0, device)
+    pen(view, hand, QEvent.Type.TabletRelease, 60, 20, 0.0, device)
+    erased = capsules([(40, 20), (60, 20)], 7, (90, 120))
+    assert (classes(view)[erased] == UNLABELLED).all()
+    hand.stroke((20, 60), (60, 60))  # the mouse paints again
+    assert (classes(view)[60, 20:60] == 1).all()
 
 
 def test_the_right_button_and_the_eraser_erase_by_hand(view, hand):
