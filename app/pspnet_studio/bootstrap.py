@@ -11,11 +11,13 @@ from PySide6.QtWidgets import QApplication
 
 from pspnet_core import __version__
 from pspnet_studio import assets, qt_environment, theme
+from pspnet_studio.jobs.live import FeatureEngine
 from pspnet_studio.jobs.prediction import PredictionEngine
 from pspnet_studio.jobs.runner import JobRunner, Lane, Priority
 from pspnet_studio.jobs.warmup import device_name, prepare_torch
 from pspnet_studio.messages import tr
 from pspnet_studio.model.inhibitor import SleepInhibitor
+from pspnet_studio.model.live import Live
 from pspnet_studio.model.predictions import Predictions
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.tool_state import ToolState
@@ -36,6 +38,7 @@ class Studio:
     session: Session
     training: Training
     predictions: Predictions
+    live: Live
     tool_state: ToolState
     settings: Settings
     window: MainWindow
@@ -110,10 +113,11 @@ def bootstrap(
     session = Session(runner, tool_state)
     training = Training(session, device, seed)
     predictions = Predictions(session, training, PredictionEngine(device))
-    window = MainWindow(session, training, predictions, tool_state, settings)
+    live = Live(session, predictions, FeatureEngine(), settings.has_live_refine)
+    window = MainWindow(session, training, predictions, live, tool_state, settings)
     inhibitor = SleepInhibitor(window)
     training.started.connect(inhibitor.hold)
     training.ended.connect(inhibitor.release)
     application.commitDataRequest.connect(window.on_commit_data_request, Qt.ConnectionType.DirectConnection)
     first_paint = FirstPaint(window, runner, device)
-    return Studio(application, runner, session, training, predictions, tool_state, settings, window, first_paint)
+    return Studio(application, runner, session, training, predictions, live, tool_state, settings, window, first_paint)

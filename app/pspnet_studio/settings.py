@@ -95,6 +95,15 @@ class Settings:
         self._store.setValue("has_minimap", "true" if has_minimap else "false")
 
     @property
+    def has_live_refine(self) -> bool:
+        """Whether the overlay follows the hand."""
+        return str(self._store.value("has_live_refine", "true")) == "true"
+
+    @has_live_refine.setter
+    def has_live_refine(self, has_live_refine: bool) -> None:
+        self._store.setValue("has_live_refine", "true" if has_live_refine else "false")
+
+    @property
     def tool_options(self) -> dict[str, Any]:
         """Options of the tools that were changed, by ``tool.name``."""
         try:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pspnet_core.imaging.source import ImageSource
 
-FEATURE_SPEC = "lite0:2,4,8,16+bank:1,2,4,8,16/1"
+FEATURE_SPEC = "lite0:2,4,8,16,16+bank:1,2,4,8,16/1"
 """What the columns of the features mean; rows that were kept under another name are of no use."""
 
 WORKING_PIXELS = 1_000_000
@@ -48,11 +48,13 @@ class FeatureBlock:
 
     Attributes:
         name: What they are.
+        is_learned: Whether a network has learned them.
         stride: s, in pixels of the working image; feature i stands at the coordinate ``s (i + 0.5)``.
         values: (C, h, w) float16, each feature of mean 0 and deviation 1 over the image; not to be written to.
     """
 
     name: str
+    is_learned: bool
     stride: int
     values: Block
 
@@ -180,7 +182,7 @@ class FeatureExtractor:
         yield None
         blocks = []
         for name, stride, sigmas in _BANKS:
-            blocks.append(_normalised(name, stride or cell_px, _bank(picture, stride, cell_px, sigmas)))
+            blocks.append(_normalised(name, False, stride or cell_px, _bank(picture, stride, cell_px, sigmas)))
             yield None
         for block in self._network_blocks(picture):
             if block is not None:
@@ -199,7 +201,7 @@ class FeatureExtractor:
                 continue
             name, stride = _NETWORK_STAGES[number]
             rows, columns = (-(-length // stride) for length in picture.shape[:2])
-            yield _normalised(name, stride, x[0].numpy()[:, :rows, :columns])
+            yield _normalised(name, True, stride, x[0].numpy()[:, :rows, :columns])
 
     # A generator must not yield inside of inference mode, which is a state of the thread.
     def _stem(self, picture: RgbImage) -> Tensor:
@@ -274,12 +276,12 @@ def _averaged(x: Rows, factor: int) -> Rows:
     return np.asarray(cv2.resize(x, size, interpolation=cv2.INTER_AREA))
 
 
-def _normalised(name: str, stride: int, values: NDArray[np.float32]) -> FeatureBlock:
+def _normalised(name: str, is_learned: bool, stride: int, values: NDArray[np.float32]) -> FeatureBlock:
     kept = np.empty(values.shape, np.float16)
     for plane, target in zip(values, kept, strict=True):
         mean, deviation = cv2.meanStdDev(np.ascontiguousarray(plane))
         target[:] = (plane - np.float32(mean[0, 0])) * np.float32(1 / (deviation[0, 0] + _MIN_DEVIATION))
-    return FeatureBlock(name, stride, kept)
+    return FeatureBlock(name, is_learned, stride, kept)
 
 
 def _sampled(block: FeatureBlock, row: NDArray[np.intp], column: NDArray[np.intp], cell_px: int) -> Rows:

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from pspnet_core.inference.logits import LogitGrid
 
 PENALTY = 0.03
-"""For a block of 40 features, relative to the mean loss of a row; larger blocks get more, in proportion."""
+"""For a learned block of 40 features, relative to the mean loss of a row; larger blocks get more, in proportion."""
+
+PLAIN_PENALTY = 0.45
+"""For blocks of colours, edges and texture: they decide only where the network sees no difference."""
 
 KEPT_PER_CLASS = 100
 """Marked cells of each class that an image leaves for later ones."""
@@ -108,9 +111,7 @@ class LiveHead:
         self._order = np.random.default_rng(0).permutation(rows * columns).astype(np.intp)
         self._rank = np.empty_like(self._order)
         self._rank[self._order] = np.arange(len(self._order))
-        self._penalty = np.concatenate(
-            [np.full(len(b.values), PENALTY * len(b.values) / _BLOCK_OF, np.float32) for b in features.blocks]
-        )
+        self._penalty = np.concatenate([np.full(len(b.values), _penalty(b), np.float32) for b in features.blocks])
         self._kept = kept if kept is not None and len(kept.rows) else None
         self._prior_ids: tuple[int, ...] = ()
         self._prior: Planes | None = None
@@ -338,6 +339,10 @@ class _Scorer:
             for target, plane in zip(total, planes, strict=True):
                 target += _enlarged(plane, stride, self._cell_px, rows, columns)
         return total
+
+
+def _penalty(block: FeatureBlock) -> float:
+    return PENALTY * len(block.values) / _BLOCK_OF if block.is_learned else PLAIN_PENALTY
 
 
 def _flat(block: FeatureBlock) -> NDArray[np.float32]:

@@ -37,4 +37,6 @@ def _means(image: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
 def _block(name: str, image: NDArray[np.uint8], stride: int) -> FeatureBlock:
     means = _means(image, stride).transpose(2, 0, 1)
     deviation = means.std(axis=(1, 2), keepdims=True) + 1e-4
-    return FeatureBlock(name, stride, ((means - means.mean(axis=(1, 2), keepdims=True)) / deviation).astype(np.float16))
+    return FeatureBlock(
+        name, True, stride, ((means - means.mean(axis=(1, 2), keepdims=True)) / deviation).astype(np.float16)
+    )

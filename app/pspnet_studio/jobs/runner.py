@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 _PROGRESS_INTERVAL_S = 0.05
 
 SHORT_S = 0.5
-"""A save that takes less is not shown: it would only flicker."""
+"""A save or a refinement that takes less is not shown: it would only flicker."""
 
 JobFactory = Callable[[], Iterator[Any]]
 
@@ -42,6 +42,8 @@ class Lane(Enum):
     """What the hand waits for waits for nothing else."""
     VIEW = "view"
     """Pieces of a large image that come into sight, also while a mask is being saved."""
+    LIVE = "live"
+    """The overlay that follows the hand: numpy alone, so that it need not wait for a step of training."""
     JOURNAL = "journal"
     """Strokes on their way to the disk, within a second, whatever is read or saved meanwhile."""
 
@@ -51,12 +53,16 @@ class Priority(IntEnum):
 
     SAVE = 0
     OPEN = 1
-    VISIBLE = 2
-    PREFETCH = 3
-    TRAINING = 4
-    TIDY = 5
+    REFINE = 2
+    VISIBLE = 3
+    PREFETCH = 4
+    TRAINING = 5
+    TIDY = 6
     """Nobody waits for it, and nobody is told; so are thumbnails."""
-    THUMBNAIL = 6
+    THUMBNAIL = 7
+
+
+_SHORT = (Priority.SAVE, Priority.REFINE)
 
 
 class JobHandle:
@@ -367,7 +373,7 @@ class JobRunner(QObject):
         return [
             job.name
             for job in self._open_jobs()
-            if job.priority < Priority.TIDY and (job.priority != Priority.SAVE or job.submitted_s <= long_ago_s)
+            if job.priority < Priority.TIDY and (job.priority not in _SHORT or job.submitted_s <= long_ago_s)
         ]
 
     def shutdown(self, timeout_s: float = 10.0) -> bool:

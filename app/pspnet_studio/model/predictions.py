@@ -106,6 +106,10 @@ class Predictions(QObject):
         known = self._cache.get((item_key, version)) if version is not None else None
         return known.prediction if known is not None else None
 
+    def version_of(self, item_key: str) -> int | None:
+        """Number of the version whose own prediction of an image is there; None where there is none."""
+        return self._training.current_version if self.base_of(item_key) is not None else None
+
     def accept(self, only_unlabelled: bool = False) -> bool:
         """Take over the prediction as one undoable step; False when nothing changed or none is shown."""
         document = self._session.document

@@ -226,6 +226,15 @@ def action_table() -> tuple[ActionSpec, ...]:
         ),
         ActionSpec("stop_training", tr("Stop fine-tune and keep"), "stop", "", MODEL),
         ActionSpec("cancel_training", tr("Cancel fine-tune"), "", "", MODEL),
+        ActionSpec(
+            "live_refine",
+            tr("Live refine"),
+            "",
+            "Ctrl+Shift+L",
+            MODEL,
+            tip=tr("Let the overlay of the whole image follow each stroke"),
+            checkable=True,
+        ),
         ActionSpec("predict", tr("Predict this image again"), "", "F5", MODEL),
         ActionSpec("network", tr("Network…"), "", "", MODEL, tip=tr("Choose what a fine-tune starts with")),
         ActionSpec(

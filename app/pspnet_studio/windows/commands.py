@@ -18,6 +18,7 @@ from pspnet_studio.canvas.compare import Arrangement
 from pspnet_studio.jobs.runner import Lane, Priority
 from pspnet_studio.messages import tr
 from pspnet_studio.model.document import Document
+from pspnet_studio.model.live import Live
 from pspnet_studio.model.predictions import Predictions
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.tool_specs import tool_specs
@@ -49,6 +50,7 @@ class Commands(QObject):
         session: Project and image.
         training: Fine-tuning.
         predictions: The overlay's source.
+        live: What lets the overlay follow the hand.
         tool_state: What the hand holds.
         settings: What is remembered.
     """
@@ -59,6 +61,7 @@ class Commands(QObject):
         session: Session,
         training: Training,
         predictions: Predictions,
+        live: Live,
         tool_state: ToolState,
         settings: Settings,
     ) -> None:
@@ -66,7 +69,7 @@ class Commands(QObject):
         self._view_state = window.view_state
         self._window, self._actions, self._canvas = window, window.actions_by_id, window.canvas
         self._session, self._training, self._predictions = session, training, predictions
-        self._tool_state, self._settings = tool_state, settings
+        self._live, self._tool_state, self._settings = live, tool_state, settings
         show = window.message_bar.show_message
         self._export_flow = ExportFlow(session, window, show)
         self._network_flow = NetworkFlow(session, training, window, show)
@@ -90,6 +93,8 @@ class Commands(QObject):
             signal.connect(self.update_enabled)
         for signal in (training.started, training.ended, training.current_changed, predictions.state_changed):
             signal.connect(self.update_enabled)
+        live.state_changed.connect(self.update_enabled)
+        live.failed.connect(show)
         tool_state.changed.connect(self.update_enabled)
         tool_state.overlay_changed.connect(self.update_enabled)
         tool_state.changed.connect(self._on_class_changed)
@@ -172,6 +177,7 @@ class Commands(QObject):
         self._actions["highlight"].setChecked(look.highlight is not None)
         self._actions["only_unlabelled"].setChecked(self._tool_state.only_unlabelled)
         self._actions["lock_class"].setChecked(self._tool_state.class_id in self._tool_state.locked)
+        self._actions["live_refine"].setChecked(self._live.is_on)
         self._actions["show_overlay"].setChecked(self._tool_state.overlay_visible)
 
     def _functions(self) -> dict[str, Callable[[], Any]]:
@@ -214,6 +220,7 @@ class Commands(QObject):
             "fine_tune": self.start_training,
             "stop_training": training.finish_early,
             "cancel_training": training.cancel,
+            "live_refine": self._switch_live,
             "predict": self._predictions.refresh,
             "network": self._network_flow.ask,
             "import_weights": self._import_flow.ask,
@@ -272,6 +279,11 @@ class Commands(QObject):
         class_id = self._tool_state.class_id
         if class_id is not None and self._session.project is not None:
             self._session.set_locked(class_id, class_id not in self._tool_state.locked)
+
+    def _switch_live(self) -> None:
+        self._live.set_on(not self._live.is_on)
+        self._settings.has_live_refine = self._live.is_on
+        self.update_enabled()
 
     def _tell(self, text: str) -> None:
         self._window.status_line.showMessage(text, _TOLD_MS)

@@ -24,6 +24,7 @@ from pspnet_studio.canvas.view import CanvasView
 from pspnet_studio.dialogs.leave import ask_quit_unsaved
 from pspnet_studio.jobs.tool_work import in_tool_lane
 from pspnet_studio.messages import tr
+from pspnet_studio.model.live import Live
 from pspnet_studio.model.predictions import Predictions
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.tool_specs import tool_specs
@@ -66,6 +67,7 @@ class MainWindow(QMainWindow):
         session: Project and image.
         training: Fine-tuning.
         predictions: The overlay's source.
+        live: What lets the overlay follow the hand.
         tool_state: What the hand holds.
         settings: What is remembered.
     """
@@ -75,6 +77,7 @@ class MainWindow(QMainWindow):
         session: Session,
         training: Training,
         predictions: Predictions,
+        live: Live,
         tool_state: ToolState,
         settings: Settings,
     ) -> None:
@@ -100,13 +103,13 @@ class MainWindow(QMainWindow):
         self.compare = CompareView(self.canvas, tool_state, self.view_state)
         self.welcome = WelcomePage(self)
         self.message_bar = MessageBar(self)
-        self.status_line = StatusLine(session, training, predictions, self)
+        self.status_line = StatusLine(session, training, predictions, live, self)
         self.setStatusBar(self.status_line)
         self._stack = QStackedWidget(self)
         self._build_center()
         self._build_docks(predictions, tool_state)
         self._build_bars(tool_state)
-        self.commands = Commands(self, session, training, predictions, tool_state, settings)
+        self.commands = Commands(self, session, training, predictions, live, tool_state, settings)
         self._connect()
         self._restore()
         self._on_project_changed()

@@ -10,6 +10,7 @@ from pspnet_core.types import UNLABELLED, Provenance
 from pspnet_studio.jobs.runner import SHORT_S
 from pspnet_studio.messages import tr
 from pspnet_studio.model.document import Pixel
+from pspnet_studio.model.live import Live
 from pspnet_studio.model.predictions import Predictions
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.training import Training
@@ -34,9 +35,11 @@ def pixel_text(pixel: Pixel, classes: ClassSet) -> str:
 class StatusLine(QStatusBar):
     """Permanent fields, right to left: device, version, save state, jobs, zoom, cursor."""
 
-    def __init__(self, session: Session, training: Training, predictions: Predictions, parent: QWidget) -> None:
+    def __init__(
+        self, session: Session, training: Training, predictions: Predictions, live: Live, parent: QWidget
+    ) -> None:
         super().__init__(parent)
-        self._session, self._training, self._predictions = session, training, predictions
+        self._session, self._training, self._predictions, self._live = session, training, predictions, live
         self._later = QTimer(self, singleShot=True, interval=round(SHORT_S * 1000) + 50)
         self._later.timeout.connect(self._on_jobs)
         self.setSizeGripEnabled(False)
@@ -45,6 +48,7 @@ class StatusLine(QStatusBar):
         self.zoom_label = self._field(tr("Zoom"), 52)
         self.jobs_label = self._field(tr("What runs in the background"), 0)
         self.save_label = self._field(tr("Everything is saved by itself"), 0)
+        self.live_label = self._field(tr("Whether the overlay follows your strokes"), 0)
         self.version_label = self._field(tr("Version of the model that predicts"), 0)
         self.device_label = self._field(tr("Where the network computes"), 0)
         self.device_label.setText(tr("Device: …"))
@@ -52,6 +56,7 @@ class StatusLine(QStatusBar):
         session.runner.jobs_changed.connect(self._on_jobs)
         training.current_changed.connect(self._on_version)
         predictions.state_changed.connect(self._on_version)
+        live.state_changed.connect(self._on_live)
         session.project_changed.connect(self._on_project)
         self._on_project()
 
@@ -98,6 +103,19 @@ class StatusLine(QStatusBar):
     def _on_project(self) -> None:
         self._on_save_state(self._session.autosave.state)
         self._on_version()
+        self._on_live()
+
+    def _on_live(self) -> None:
+        texts = {
+            "preparing": tr("Live: preparing…"),
+            "waiting": tr("Live: paint two classes"),
+            "fitting": tr("Live"),
+            "ready": tr("Live"),
+            "failed": tr("Live: failed"),
+        }
+        has_version = self._training.current_version is not None
+        text = tr("Live") if has_version and self._live.state == "waiting" else texts.get(self._live.state, "")
+        self.live_label.setText(text if self._session.project is not None else "")
 
     def _on_version(self) -> None:
         if self._session.project is None:

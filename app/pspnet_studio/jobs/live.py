@@ -1,0 +1,179 @@
+"""What follows the hand: features of the open image (torch lane), and a head that is fitted to its strokes (live lane).
+
+The fit needs numpy alone, and has a lane of its own: a training step in the torch lane would keep the hand waiting.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pspnet_core.errors import PspnetError
+from pspnet_core.imaging.planes import PlaneStore
+from pspnet_core.types import UNLABELLED, ClassMap, Prediction, Provenance, Rect
+
+if TYPE_CHECKING:
+    from pspnet_core.imaging.source import ImageSource
+    from pspnet_core.inference.features import FeatureExtractor, ImageFeatures
+    from pspnet_core.inference.live_head import KeptRows
+    from pspnet_core.inference.logits import LogitGrid
+
+logger = logging.getLogger(__name__)
+
+_BY_HAND = (int(Provenance.PAINTED), int(Provenance.IMPORTED))
+_ERASED = int(Provenance.ERASED)
+_STRIP = 1 << 22  # pixels that are looked at in one go
+
+
+class FeatureEngine:
+    """Keeps the network that features come from; lives in the torch lane only."""
+
+    def __init__(self) -> None:
+        self._extractor: FeatureExtractor | None = None
+
+    def steps(self, image: ImageSource) -> Iterator[Any]:
+        """Yield progress and, last, ``ImageFeatures``.
+
+        Raises:
+            CheckpointError: The weights are missing or damaged.
+            ImageReadError: The image cannot be read.
+        """
+        if self._extractor is None:
+            from pspnet_core.inference.features import FeatureExtractor
+
+            self._extractor = FeatureExtractor()
+        yield from self._extractor.steps(image)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Marks:
+    """What a fit starts from, taken on the GUI thread.
+
+    Attributes:
+        class_plane: As it is now.
+        provenance_plane: As it is now.
+        changed: Where they may differ from what the fit before saw.
+    """
+
+    class_plane: PlaneStore
+    provenance_plane: PlaneStore
+    changed: Sequence[Rect]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """What the overlay shall show.
+
+    Attributes:
+        prediction: None where nothing speaks for two classes: the version's own prediction stays.
+        is_final: Whether borders are as fine as they get.
+    """
+
+    prediction: Prediction | None
+    is_final: bool
+
+
+class LiveFit:
+    """The head of the open image and the cells that its strokes mark; lives in the live lane only.
+
+    Args:
+        features: Of the image.
+        prior: What the current version says, if there is one.
+        kept: Rows of earlier images, if there are any.
+    """
+
+    def __init__(self, features: ImageFeatures, prior: LogitGrid | None, kept: KeptRows | None) -> None:
+        from pspnet_core.inference.live_head import LiveHead
+
+        self._features = features
+        self._head = LiveHead(features, UNLABELLED, prior, kept)
+        self._prior, self._has_kept = prior, kept is not None
+        self._marked: ClassMap = np.full(features.grid, UNLABELLED, np.uint8)
+        self._erased: ClassMap = np.full(features.grid, UNLABELLED, np.uint8)
+        self._answered: ClassMap = np.full(features.grid, UNLABELLED, np.uint8)  # what was shown in each cell
+
+    def set_prior(self, prior: LogitGrid | None) -> None:
+        """Another version predicts."""
+        self._prior = prior
+        self._head.set_prior(prior)
+
+    def set_kept(self, kept: KeptRows | None) -> None:
+        """Replace the rows of earlier images."""
+        self._head.set_kept(kept)
+        self._has_kept = kept is not None
+
+    def refit(self, marks: Marks) -> Iterator[Shown]:
+        """Look at what changed, fit, and yield the answer: at once, and again with finer borders where that differs."""
+        from pspnet_core.inference.live_sharpen import best_of, fine
+
+        for rect in marks.changed:
+            self._look_at(marks, rect)
+        ids = set(np.unique(self._marked).tolist()) - {UNLABELLED}
+        says_something = ids or (self._erased != UNLABELLED).any()
+        if not (self._has_kept or (says_something and self._prior is not None) or len(ids) >= 2):
+            yield Shown(None, True)
+            return
+        answer = self._head.answer(self._marked, self._erased)
+        if answer is None or len(answer.class_ids) < 2:
+            yield Shown(None, True)
+            return
+        self._answered = best_of(answer.planes, answer.class_ids)[0]
+        quick = answer.quick()
+        is_final = quick.class_map.shape == self._features.grid
+        yield Shown(quick, is_final)
+        if is_final:
+            return
+        for prediction in fine(answer.planes, answer.class_ids, answer.height, answer.width):
+            if prediction is not None:
+                yield Shown(prediction, True)
+
+    def rows(self) -> KeptRows | None:
+        """What this image leaves for later ones; None when nothing is marked."""
+        return self._head.marked_rows(self._marked) if (self._marked != UNLABELLED).any() else None
+
+    # --- inside
+
+    def _look_at(self, marks: Marks, rect: Rect) -> None:
+        cells = self._features.cells_in(rect)
+        rows = max(1, _STRIP * self._features.grid[0] // (self._features.height * self._features.width))
+        for top in range(cells.y, cells.bottom, rows):
+            self._look_at_cells(marks, Rect(cells.x, top, cells.w, min(rows, cells.bottom - top)))
+
+    def _look_at_cells(self, marks: Marks, cells: Rect) -> None:
+        pixels = self._features.pixels_of(cells)
+        provenance = marks.provenance_plane.read(pixels)
+        here, erased_here = self._marked[cells.slices], self._erased[cells.slices]
+        if not provenance.any():
+            here[:] = erased_here[:] = UNLABELLED
+            return
+        is_erased = np.where(provenance == _ERASED, np.uint8(0), np.uint8(UNLABELLED))
+        is_erased = self._features.reduced(is_erased, cells) == 0
+        # What was there before says what it is not: the hand's own class, or what the overlay showed.
+        before = np.where(here != UNLABELLED, here, self._answered[cells.slices])
+        taken = np.where(erased_here != UNLABELLED, erased_here, before)
+        erased_here[:] = np.where(is_erased, taken, np.uint8(UNLABELLED))
+        classes = marks.class_plane.read(pixels)
+        classes[(provenance != _BY_HAND[0]) & (provenance != _BY_HAND[1])] = UNLABELLED
+        here[:] = self._features.reduced(classes, cells)
+
+
+def keep_rows(folder: Path, item_key: str, kept: KeptRows | None) -> None:
+    """Write the rows of an image; a failure costs nothing but help on later images, and is only logged."""
+    from pspnet_core.inference.live_rows import write_rows
+
+    try:
+        write_rows(folder, item_key, kept)
+    except PspnetError as error:
+        logger.warning("rows of %s are not kept: %s", item_key, error)
+
+
+def read_kept(folder: Path, item_key: str, class_ids: Sequence[int]) -> KeptRows | None:
+    """Rows of the images of a project but this one."""
+    from pspnet_core.inference.live_rows import read_rows
+
+    return read_rows(folder, item_key, class_ids)
