@@ -41,14 +41,13 @@ class Runs:
         return Runs(rows, starts, stops, Rect(x, y, right - x, int(rows[-1]) + 1 - y))
 
     @staticmethod
-    def around(rows: Ints, starts: Ints, stops: Ints, inner: slice, near: Ints, far: Ints) -> Runs:
-        """One run a row, without what lies between ``near`` and ``far`` in the rows of ``inner``."""
-        # Two runs a row, one on each side; where nothing is left out, the first is empty and the second all.
+    def around(rows: Ints, starts: Ints, stops: Ints, near: Ints, far: Ints) -> Runs:
+        """One run a row, without what lies from ``near`` to before ``far``: both 0 where nothing is to be left out."""
+        # Two runs a row, one on each side.
         begins, ends = np.empty((len(rows), 2), np.intp), np.empty((len(rows), 2), np.intp)
-        begins[:, 0] = begins[:, 1] = ends[:, 0] = starts
-        ends[:, 1] = stops
-        np.minimum(stops[inner], near, out=ends[inner, 0])
-        np.maximum(starts[inner], far, out=begins[inner, 1])
+        begins[:, 0], ends[:, 1] = starts, stops
+        np.minimum(stops, near, out=ends[:, 0])
+        np.maximum(starts, far, out=begins[:, 1])
         return Runs.of(rows.repeat(2), begins.reshape(-1), ends.reshape(-1))
 
     @staticmethod

@@ -169,9 +169,12 @@ def square_runs(p0: Point, p1: Point, side: float, shape: tuple[int, int], witho
     rows, starts, stops = _square_edges(start, end, side, shape)
     if not without_start:
         return Runs.of(rows, starts, stops)
-    own, near, far = _square_edges(start, start, side, shape)
-    inner = slice(int(own[0] - rows[0]), int(own[-1] + 1 - rows[0])) if len(own) else slice(0, 0)
-    return Runs.around(rows, starts, stops, inner, near, far)
+    own, *dab = _square_edges(start, start, side, shape)
+    near, far = np.zeros_like(rows), np.zeros_like(rows)
+    if len(own):
+        first = int(own[0] - rows[0])
+        near[first : first + len(own)], far[first : first + len(own)] = dab
+    return Runs.around(rows, starts, stops, near, far)
 
 
 def _square_edges(p0: Point, p1: Point, side: float, shape: tuple[int, int]) -> tuple[Ints, Ints, Ints]:

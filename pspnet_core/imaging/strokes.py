@@ -25,6 +25,9 @@ FillRule = Literal["even-odd", "nonzero"]
 # stroke would have gaps: such a brush paints the line of single pixels instead.
 _THINNEST_DISC_PX = math.sqrt(2.0)
 
+# Left edges, counted with a minus, and right edges: sign, least and greatest share of the image's width.
+_SIDES = np.array([(-1.0, -1.0, 0.0), (1.0, 0.0, 1.0)] * 2)
+
 # Pixel centres at exactly the radius belong to the brush, whatever the rounding of the square root.
 _TOLERANCE_PX = 1e-9
 
@@ -80,12 +83,10 @@ def brush_runs(p0: Point, p1: Point, diameter: float, shape: tuple[int, int], wi
     first = max(0, math.ceil(min(p0[1], p1[1]) - radius - 0.5))
     last = min(shape[0] - 1, math.floor(max(p0[1], p1[1]) + radius - 0.5))
     rows = np.arange(first, max(first, last + 1))
-    dab, left, right = _capsule_edges(rows, p0, p1, radius)
-    starts, stops = _columns(left, right, shape[1])
-    if not without_start or dab.stop <= dab.start:
-        return Runs.of(rows, starts, stops)
-    half = _half_widths(rows[dab], p0[1], radius)
-    return Runs.around(rows, starts, stops, dab, *_columns(p0[0] - half, p0[0] + half, shape[1]))
+    edges = _capsule_edges(rows, p0, p1, radius, shape[1], without_start)
+    if not without_start:
+        return Runs.of(rows, -edges[0], edges[1])
+    return Runs.around(rows, -edges[0], edges[1], -edges[2], edges[3])
 
 
 def _check_brush(p0: Point, p1: Point, diameter: float) -> None:
@@ -138,63 +139,54 @@ def polygon_mask(points: Sequence[Point], shape: tuple[int, int], rule: FillRule
     return tight_area(area, inside)
 
 
-def _capsule_edges(rows: Ints, p0: Point, p1: Point, radius: float) -> tuple[slice, Floats, Floats]:
-    """Left and right edge of a capsule in image rows, all of which it meets.
+def _capsule_edges(rows: Ints, p0: Point, p1: Point, radius: float, width: int, with_dab: bool) -> Ints:
+    """First column of a capsule in image rows that it meets, with a minus, and first column after it.
+
+    On one side, a row of the capsule ends where the disc that moves along ends farthest out there. That one has its
+    middle at a fixed height from the row, that of the point where the straight side touches it, or stands at an end.
+
+    Args:
+        rows: (n,).
+        p0: One end of the way.
+        p1: The other end.
+        radius: Of the disc.
+        width: Of the image, to which columns are clipped.
+        with_dab: Whether to give those of the disc at ``p0``, too; 0 and 0 in rows that it does not meet.
 
     Returns:
-        Which of the rows the disc at ``p0`` meets, and the edges, left > right where nothing is met.
+        (2, n), or (4, n) with the dab.
     """
-    (x0, y0), (x1, y1) = p0, p1
-    left, right = np.full(len(rows), np.inf), np.full(len(rows), -np.inf)
-    dab = _rows_between(rows, y0 - radius, y0 + radius)
-    for (cx, cy), met in ((p0, dab), (p1, _rows_between(rows, y1 - radius, y1 + radius))):
-        half = _half_widths(rows[met], cy, radius)
-        np.minimum(left[met], cx - half, out=left[met])
-        np.maximum(right[met], cx + half, out=right[met])
-    dx, dy = x1 - x0, y1 - y0
-    if dy == 0:  # the discs meet the same rows, and the straight sides none
-        return dab, left, right
-    # The straight sides, from disc to disc at the radius on both hands of the way.
-    step = radius / math.hypot(dx, dy)
-    across_x, across_y = step * abs(dy), step * math.copysign(dx, dx * dy)
-    for edge, side_x, side_y, better in (
-        (left, -across_x, across_y, np.minimum),
-        (right, across_x, -across_y, np.maximum),
-    ):
-        met = _rows_between(rows, min(y0, y1) + side_y, max(y0, y1) + side_y)
-        x = (rows[met] + (0.5 - y0 - side_y)) * (dx / dy) + (x0 + side_x)
-        np.clip(x, min(x0, x1) + side_x, max(x0, x1) + side_x, out=x)  # against rounding where it is all but flat
-        better(edge[met], x, out=edge[met])
-    return dab, left, right
-
-
-def _rows_between(rows: Ints, top: float, bottom: float) -> slice:
-    """Those of consecutive image rows whose centres lie between two heights."""
-    if len(rows) == 0:
-        return slice(0, 0)
-    first, last = int(rows[0]), int(rows[-1])
-    start = max(first, math.ceil(max(top, first) - 0.5))
-    stop = min(last, math.floor(min(bottom, last + 1) - 0.5)) + 1
-    return slice(start - first, max(start, stop) - first)
-
-
-def _half_widths(rows: Ints, y: float, radius: float) -> Floats:
-    """How far a disc with its centre at the height ``y`` reaches to both sides in rows that it meets."""
-    squared = rows + (0.5 - y)
-    squared *= squared
-    np.subtract(radius * radius, squared, out=squared)
-    np.maximum(squared, 0.0, out=squared)  # against rounding
-    half: Floats = np.sqrt(squared, out=squared)
-    return half
-
-
-def _columns(left: Floats, right: Floats, width: int) -> tuple[Ints, Ints]:
-    """First and last but one column whose centre lies between two edges, clipped to the image."""
-    start, stop = np.ceil(left - 0.5), np.floor(right + 0.5)
-    for edge in (start, stop):  # np.clip would take twice the time of a small brush
-        np.maximum(edge, 0.0, out=edge)
-        np.minimum(edge, width, out=edge)
-    return start.astype(np.intp), stop.astype(np.intp)
+    dx, dy = p1[0] - p0[0], p1[1] - p0[1]
+    if dy:
+        height = math.copysign(radius / math.hypot(dx, dy) * dx, dx * dy)
+        ends = [(height, 1 / dy, dx, dy), (-height, 1 / dy, dx, dy)]
+    else:  # on the left the disc that is farthest left, on the right the other one
+        ends = [(math.copysign(math.inf, dx), 1.0, dx, dy), (-math.copysign(math.inf, dx), 1.0, dx, dy)]
+    if with_dab:
+        ends += [(0.0, 0.0, 0.0, 0.0)] * 2
+    touch, per_height, along_x, along_y = np.array(ends).T[:, :, None]
+    sign, low, high = _SIDES[: len(ends)].T[:, :, None]
+    # Few passes over small arrays: this is what a small brush costs.
+    above = rows + (0.5 - p0[1])
+    part = (above - touch) * per_height  # of the way, at which the disc stands
+    np.maximum(part, 0.0, out=part)
+    np.minimum(part, 1.0, out=part)
+    half = above - part * along_y
+    half *= half
+    np.subtract(radius * radius, half, out=half)
+    part *= along_x
+    part += p0[0]
+    part *= sign
+    if with_dab:
+        misses = half[3] < 0
+        part[2, misses], part[3, misses] = math.inf, -math.inf
+    np.maximum(half, 0.0, out=half)  # against rounding
+    part += np.sqrt(half, out=half)
+    part += 0.5
+    np.floor(part, out=part)
+    np.maximum(part, low * width, out=part)
+    np.minimum(part, high * width, out=part)
+    return part.astype(np.intp)
 
 
 def pixel_line(p0: Point, p1: Point, shape: tuple[int, int]) -> tuple[Rect, BoolMask]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QRect
 from PySide6.QtGui import QColor, QImage, QPainter, QTransform
 
@@ -12,7 +15,8 @@ from pspnet_studio.canvas.layers import ImageLayer, OverlayLayer
 from pspnet_studio.canvas.tiles import Pixels, TilePyramid, at_level
 from pspnet_studio.canvas.viewport import GRID_SCALE, NEAREST_SCALE, Viewport
 
-_STRIP_PX = 4096
+_STRIP_SHAPE = 16, 4096
+_OVERLAY_FORMAT = QImage.Format.Format_ARGB32_Premultiplied
 
 
 class Frame:
@@ -34,6 +38,7 @@ class Frame:
         self.opacity = 1.0
         self.background = QColor(64, 64, 64)
         self._layers: tuple[ImageLayer, OverlayLayer] | None = None
+        self._strip = _Strip()
 
     def set_layers(self, layers: tuple[ImageLayer, OverlayLayer] | None) -> None:
         """Show another photograph with the overlay over it, or only the background."""
@@ -55,30 +60,27 @@ class Frame:
         if self._layers is None or visible.is_empty:
             return
         photo = self._layers[0].pyramid
-        if viewport.scale >= NEAREST_SCALE:
-            self._ground[visible.slices] = _magnified(viewport, visible, photo)
-        elif viewport.scale == 1:
-            self._ground[visible.slices] = photo.gather(0, _unscaled(viewport, visible))
+        if viewport.scale >= NEAREST_SCALE or viewport.scale == 1:
+            self._ground[visible.slices] = _unsmoothed(viewport, visible, photo)
         else:
-            _draw_smoothly(self._ground_image, viewport, visible, photo, QImage.Format.Format_RGB32)
+            _draw_smoothly(self._ground_image, viewport, [visible], photo, QImage.Format.Format_RGB32)
 
-    def compose(self, viewport: Viewport, rect: Rect) -> None:
-        """Lay the overlay, as its tiles are now, over ``rect`` (device pixels, inside the view) of the photograph."""
-        self._pixels[rect.slices] = self._ground[rect.slices]
-        visible = rect.intersect(viewport.image_device_rect)
-        if self._layers is None or visible.is_empty:
+    def compose(self, viewport: Viewport, rects: Sequence[Rect]) -> None:
+        """Lay the overlay, as its tiles are now, over parts (device pixels, inside the view) of the photograph."""
+        for rect in rects:
+            self._pixels[rect.slices] = self._ground[rect.slices]
+        visible = [part for rect in rects if not (part := rect.intersect(viewport.image_device_rect)).is_empty]
+        if self._layers is None or not visible:
             return
         overlay = self._layers[1].pyramid
-        if self.opacity > 0:
-            if viewport.scale >= NEAREST_SCALE:
-                _blend(self.image, visible, _magnified(viewport, visible, overlay), self.opacity)
-            elif viewport.scale == 1:
-                _blend(self.image, visible, overlay.gather(0, _unscaled(viewport, visible)), self.opacity)
-            else:
-                form = QImage.Format.Format_ARGB32_Premultiplied
-                _draw_smoothly(self.image, viewport, visible, overlay, form, self.opacity)
+        if self.opacity > 0 and viewport.scale < NEAREST_SCALE and viewport.scale != 1:
+            _draw_smoothly(self.image, viewport, visible, overlay, _OVERLAY_FORMAT, self.opacity)
+        elif self.opacity > 0:
+            for rect in visible:
+                _blend(self.image, rect, _unsmoothed(viewport, rect, overlay), self.opacity)
         if viewport.scale >= GRID_SCALE:
-            self._draw_grid(viewport, visible)
+            for rect in visible:
+                self._draw_grid(viewport, rect)
 
     def paint(self, viewport: Viewport, runs: Runs, color: int) -> Rect | None:
         """Give image pixels one colour of the overlay, and leave the others: what a brush needs.
@@ -97,14 +99,9 @@ class Frame:
         shown = viewport.shown_runs(runs)
         if not shown.is_empty and self.opacity > 0:
             places = shown.places(self._pixels.shape[1])
-            row_px = min(len(places), _STRIP_PX)
-            strip = np.empty((-(-len(places) // row_px), row_px), np.uint32)
-            flat = strip.reshape(-1)[: len(places)]
-            self._ground.reshape(-1).take(places, out=flat, mode="clip")
-            paint = np.empty_like(strip)
-            paint.fill(color)
-            _blend(_as_image(strip, QImage.Format.Format_RGB32), Rect.of_array(strip), paint, self.opacity)
-            self._pixels.reshape(-1)[places] = flat
+            for start in range(0, len(places), self._strip.capacity):
+                part = places[start : start + self._strip.capacity]
+                self._pixels.reshape(-1)[part] = self._strip.blend(self._ground.reshape(-1), part, color, self.opacity)
         return shown.rect
 
     def _draw_grid(self, viewport: Viewport, rect: Rect) -> None:
@@ -116,13 +113,10 @@ class Frame:
         part[crossing_free] = _contrasting(part[crossing_free])
 
 
-def _unscaled(viewport: Viewport, rect: Rect) -> Rect:
-    """The image pixels under device pixels at 100 %."""
-    return Rect(rect.x - viewport.offset_x, rect.y - viewport.offset_y, rect.w, rect.h)
-
-
-def _magnified(viewport: Viewport, rect: Rect, pyramid: TilePyramid) -> Pixels:
-    """Pixels as squares."""
+def _unsmoothed(viewport: Viewport, rect: Rect, pyramid: TilePyramid) -> Pixels:
+    """The pixels that ``rect`` shows at 100 %, or as squares."""
+    if viewport.scale == 1:
+        return pyramid.gather(0, Rect(rect.x - viewport.offset_x, rect.y - viewport.offset_y, rect.w, rect.h))
     # Qt steps through a source in 16.16 fixed point from wherever the repainted part begins, so that squares of
     # one image would differ by a pixel between a full and a partial repaint. Hence the columns and rows are taken
     # here, exactly; rows are whole copies, so it costs no more than Qt does.
@@ -134,20 +128,28 @@ def _magnified(viewport: Viewport, rect: Rect, pyramid: TilePyramid) -> Pixels:
 
 
 def _draw_smoothly(
-    target: QImage, viewport: Viewport, rect: Rect, pyramid: TilePyramid, form: QImage.Format, opacity: float = 1.0
+    target: QImage,
+    viewport: Viewport,
+    rects: Sequence[Rect],
+    pyramid: TilePyramid,
+    form: QImage.Format,
+    opacity: float = 1.0,
 ) -> None:
-    """Draw what ``rect`` shows, at a scale below that of squares."""
+    """Draw what some rectangles show, at a scale below that of squares."""
     level = viewport.level
-    source = at_level(viewport.image_rect(rect), level)
-    source = Rect(source.x - 1, source.y - 1, source.w + 2, source.h + 2).intersect(pyramid.level_rect(level))
     step = viewport.scale * (1 << level)
-    pixels = pyramid.gather(level, source)
     painter = QPainter(target)
-    painter.setClipRect(QRect(*rect))
     painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-    painter.setTransform(QTransform(step, 0, 0, step, viewport.offset_x, viewport.offset_y))
     painter.setOpacity(opacity)
-    painter.drawImage(source.x, source.y, _as_image(pixels, form))
+    transform = QTransform(step, 0, 0, step, viewport.offset_x, viewport.offset_y)
+    for rect in rects:
+        x, y, w, h = at_level(viewport.image_rect(rect), level)
+        source = Rect(x - 1, y - 1, w + 2, h + 2).intersect(pyramid.level_rect(level))
+        pixels = pyramid.gather(level, source)
+        painter.resetTransform()
+        painter.setClipRect(QRect(*rect))
+        painter.setTransform(transform)
+        painter.drawImage(source.x, source.y, _as_image(pixels, form))
     painter.end()
 
 
@@ -155,8 +157,37 @@ def _blend(target: QImage, rect: Rect, pixels: Pixels, opacity: float) -> None:
     """Lay ``pixels`` (shape of ``rect``, premultiplied) over a picture."""
     painter = QPainter(target)
     painter.setOpacity(opacity)
-    painter.drawImage(rect.x, rect.y, _as_image(pixels, QImage.Format.Format_ARGB32_Premultiplied))
+    painter.drawImage(rect.x, rect.y, _as_image(pixels, _OVERLAY_FORMAT))
     painter.end()
+
+
+class _Strip:
+    """Lays one colour over single pixels, exactly as it is laid over whole rectangles.
+
+    Attributes:
+        capacity: How many pixels at once.
+    """
+
+    def __init__(self) -> None:
+        self._pixels, self._paint = (np.zeros(_STRIP_SHAPE, np.uint32) for _ in range(2))
+        self._image = _as_image(self._pixels, QImage.Format.Format_RGB32)
+        self._paint_image = _as_image(self._paint, _OVERLAY_FORMAT)
+        self._color = 0
+        self.capacity = self._pixels.size
+
+    def blend(self, ground: Pixels, places: NDArray[np.intp], color: int, opacity: float) -> Pixels:
+        """Pixels of ``ground`` with ``color`` (premultiplied) over them; a view that holds until the next call."""
+        if color != self._color:
+            self._color = color
+            self._paint.fill(color)
+        result = self._pixels.reshape(-1)[: len(places)]
+        ground.take(places, out=result, mode="clip")
+        width = min(len(places), self._pixels.shape[1])
+        painter = QPainter(self._image)
+        painter.setOpacity(opacity)
+        painter.drawImage(0, 0, self._paint_image, 0, 0, width, -(-len(places) // width))
+        painter.end()
+        return result
 
 
 def _contrasting(pixels: Pixels) -> Pixels:

@@ -18,11 +18,11 @@ from pspnet_studio.model.document import Document
 from pspnet_studio.model.view_state import Look
 
 _BUDGET_S = 0.008
-_MAX_DIRTY_RECTS = 12
+_MAX_DIRTY_RECTS = 24
 
-# A repaint of this many device pixels for one move of a brush is worth being cut into bands, each as wide as needed.
+# A repaint of this many device pixels for one move of a brush is worth being cut into parts, each as wide as needed.
 _LARGE_PX = 128 * 128
-_NUM_BANDS = 5
+_NUM_BANDS = 4
 
 
 class Screen:
@@ -126,17 +126,19 @@ class Screen:
     def paint(self, runs: Runs) -> Rect:
         """Pixels got one class by hand: as :meth:`invalidate_overlay`, at the cost of those pixels where possible."""
         color = None if self._layers is None else self._layers[1].painted_color(runs)
-        painted = None if color is None else self._frame.paint(self.viewport, runs, color)
+        if self._layers is None or color is None:
+            return self.invalidate_overlay(runs.rect)
+        self._layers[1].pyramid.paint(runs, color)
+        painted = self._frame.paint(self.viewport, runs, color)
         if painted is not None:
-            assert self._layers is not None
-            self._layers[1].pyramid.invalidate(runs.rect)
             return painted
         whole = self.viewport.device_rect(runs.rect)
-        bands = runs.bands(_NUM_BANDS) if whole.w * whole.h >= _LARGE_PX else [runs.rect]
-        around = Rect(0, 0, 0, 0)
-        for band in bands:
-            around = around.union(self.invalidate_overlay(band))
-        return around
+        parts = _parts(runs) if whole.w * whole.h >= _LARGE_PX else [runs.rect]
+        for part in parts:
+            rect = self.viewport.device_rect(part)
+            if not rect.is_empty:
+                self._dirty += QRect(*rect)
+        return whole
 
     def invalidate_photo(self, region: Rect) -> Rect:
         """A region of the photograph can be drawn better; returns what has to be repainted."""
@@ -173,8 +175,8 @@ class Screen:
         ground, self._dirty_ground = self._dirty_ground, QRegion()
         for rect in _few_rects(ground):
             self._frame.compose_ground(self.viewport, rect.intersect(self.viewport.view_rect))
-        for rect in _few_rects(region):
-            self._frame.compose(self.viewport, rect.intersect(self.viewport.view_rect))
+        rects = [rect.intersect(self.viewport.view_rect) for rect in _few_rects(region)]
+        self._frame.compose(self.viewport, [rect for rect in rects if not rect.is_empty])
         return region
 
     def _refresh_area(self, layers: tuple[ImageLayer, OverlayLayer], area: Rect, start: float) -> bool:
@@ -203,6 +205,13 @@ class Screen:
                 if is_ground:
                     self._dirty_ground += QRect(*rect)
         return is_complete
+
+
+def _parts(runs: Runs) -> list[Rect]:
+    """Rectangles that hold all pixels, and little else where those are a crescent."""
+    x, y, w, h = runs.rect
+    halves = Rect(x, y, w // 2, h), Rect(x + w // 2, y, w - w // 2, h)
+    return [band for half in halves for band in runs.within(half).bands(_NUM_BANDS)]
 
 
 def _few_rects(region: QRegion) -> list[Rect]:

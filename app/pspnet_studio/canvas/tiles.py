@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from pspnet_core.imaging.runs import Runs
 from pspnet_core.types import Rect
 
 Pixels = NDArray[np.uint32]
@@ -132,7 +133,19 @@ class TilePyramid:
 
         What is there stays on screen until then.
         """
-        for level in self._levels:
+        self._invalidate(rect, self._levels)
+
+    def paint(self, runs: Runs, color: int) -> None:
+        """The full-size pixels of ``runs``, which lie in the image, have one colour now: as :meth:`invalidate`."""
+        for key in self._keys(0, runs.rect) if 0 in self._levels else ():
+            tile = self._tiles.get(key)
+            if tile is not None:
+                inside = runs.within(tile.rect)
+                tile.pixels.reshape(-1)[inside.places(tile.rect.w, tile.rect.x, tile.rect.y)] = color
+        self._invalidate(runs.rect, self._levels - {0})
+
+    def _invalidate(self, rect: Rect | None, levels: set[int]) -> None:
+        for level in levels:
             area = self.level_rect(level) if rect is None else at_level(rect, level)
             for key in self._keys(level, area):
                 tile = self._tiles.get(key)
