@@ -353,8 +353,8 @@ QLabel[look="title"] { font-weight: 600; }
 QLabel[look="error"] { color: @error; }
 QLabel[look="good"] { color: @good; }
 QLabel[look="warning"] { color: @warning; }
-QFrame[look="notice"], QFrame[look="alarm"] { border-bottom: 1px solid @border; }
-QFrame[look="alarm"] { background-color: @error_soft; border-left: 4px solid @error; }
-QFrame[look="notice"] { background-color: @accent_soft; border-left: 4px solid @accent; }
+QFrame[look="notice"], QFrame[look="alarm"] { border-radius: @radiuspx; }
+QFrame[look="alarm"] { background-color: @error_soft; border: 1px solid @error; border-left-width: 4px; }
+QFrame[look="notice"] { background-color: @accent_soft; border: 1px solid @accent; border-left-width: 4px; }
 QFrame[look="card"] { background-color: @surface; border: 1px solid @border; border-radius: @radiuspx; }
 """

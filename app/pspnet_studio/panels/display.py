@@ -32,6 +32,8 @@ class DisplayPanel(QWidget):
         self.mode_box = QComboBox()
         for mode, text in mode_texts().items():
             self.mode_box.addItem(text, mode)
+        self.mode_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.mode_box.setMinimumContentsLength(12)
         self.contours_box = QCheckBox(tr("Outlines only"))
         self.brightness_slider, self.contrast_slider = _slider(100), _slider(100)
         self.gamma_slider = _slider(_GAMMA_STEPS)

@@ -11,9 +11,8 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QMainWindow,
     QMenu,
+    QSizePolicy,
     QStackedWidget,
-    QToolBar,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -27,7 +26,6 @@ from pspnet_studio.messages import tr
 from pspnet_studio.model.live import Live
 from pspnet_studio.model.predictions import Predictions
 from pspnet_studio.model.session import Session
-from pspnet_studio.model.tool_specs import tool_specs
 from pspnet_studio.model.tool_state import ToolState
 from pspnet_studio.model.training import Training
 from pspnet_studio.model.view_state import ViewState
@@ -45,19 +43,13 @@ from pspnet_studio.windows.guard import TrainingGuard
 from pspnet_studio.windows.intake_flow import IntakeFlow
 from pspnet_studio.windows.message_bar import MessageBar
 from pspnet_studio.windows.status import StatusLine, pixel_text
+from pspnet_studio.windows.tool_bars import ToolBars
 from pspnet_studio.windows.welcome import WelcomePage
 
 _HINT_MS = 6_000
 _LOGOUT_WAIT_S = 5.0
 _DOCK_WIDTH, _CLASSES_HEIGHT, _MODEL_HEIGHT = 260, 250, 520
 _IMAGES_HEIGHT, _HISTORY_HEIGHT = 540, 230
-_TOOL_BAR = (
-    ("open_folder",),
-    ("undo", "redo"),
-    ("accept_unlabelled", "accept_all"),
-    ("previous", "next", "status_done"),
-    ("fit", "show_overlay"),
-)
 
 
 class MainWindow(QMainWindow):
@@ -117,15 +109,10 @@ class MainWindow(QMainWindow):
     # --- building
 
     def _build_center(self) -> None:
-        work = QWidget(self)
-        layout = QVBoxLayout(work)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self.message_bar)
         self._stack.addWidget(self.welcome)
         self._stack.addWidget(self.compare)
-        layout.addWidget(self._stack, 1)
-        self.setCentralWidget(work)
+        self.setCentralWidget(self._stack)
+        self.message_bar.float_over(self._stack)
 
     def _build_docks(self, predictions: Predictions, tool_state: ToolState) -> None:
         self.images_panel = ImagesPanel(self._session)
@@ -175,32 +162,8 @@ class MainWindow(QMainWindow):
         view.addSeparator()
         for dock in (*self.docks, self.display_dock):
             view.addAction(dock.toggleViewAction())
-        bar = QToolBar(tr("Tools"), self)
-        bar.setObjectName("toolBar")
-        bar.setMovable(False)
-        for group in _TOOL_BAR:
-            for action_id in group:
-                bar.addAction(self.actions_by_id[action_id])
-            bar.addSeparator()
         self.tool_options = ToolOptions(tool_state)
-        bar.addWidget(self.tool_options)
-        self.addToolBar(Qt.ToolBarArea.TopToolBarArea, bar)
-        self._tool_bars = [bar, self._build_palette()]
-
-    def _build_palette(self) -> QToolBar:
-        """The tools, in a column beside the image."""
-        bar = QToolBar(tr("Painting tools"), self)
-        bar.setObjectName("toolPalette")
-        bar.setMovable(False)
-        for tool in tool_specs().values():
-            if tool.starts_group:
-                bar.addSeparator()
-            bar.addAction(self.actions_by_id[tool.id])
-        bar.addSeparator()
-        for action_id in ("fill_unlabelled", "only_unlabelled"):
-            bar.addAction(self.actions_by_id[action_id])
-        self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, bar)
-        return bar
+        self.tool_bars = ToolBars(self, self.actions_by_id, self.tool_options)
 
     def _connect(self) -> None:
         self._session.project_changed.connect(self._on_project_changed)
@@ -246,13 +209,15 @@ class MainWindow(QMainWindow):
         project = self._session.project
         has_project = project is not None
         self.message_bar.clear()
+        # Only the page that is shown says how narrow the window may be.
+        policy = QSizePolicy.Policy.Ignored if has_project else QSizePolicy.Policy.Preferred
+        self.welcome.setSizePolicy(policy, policy)
         self._stack.setCurrentWidget(self.compare if has_project else self.welcome)
         for dock in self.docks:
             dock.setVisible(has_project)
         if not has_project:
             self.display_dock.hide()
-        for bar in self._tool_bars:
-            bar.setVisible(has_project)
+        self.tool_bars.set_visible(has_project)
         if has_project and self._saved_state is not None:
             self.restoreState(self._saved_state)
             self._saved_state = None

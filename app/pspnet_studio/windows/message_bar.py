@@ -1,8 +1,8 @@
-"""Says what happened, above the canvas, without taking the hand off the brush."""
+"""Says what happened, over the top of the canvas, without moving the image or taking the hand off the brush."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from pspnet_core.errors import PspnetError
@@ -11,6 +11,7 @@ from pspnet_studio.messages import tr
 from pspnet_studio.theme import ICON_PX, SPACE_M, SPACE_S
 
 _MAX_WAITING = 50
+_MAX_WIDTH_PX = 760
 
 
 class MessageBar(QFrame):
@@ -21,6 +22,7 @@ class MessageBar(QFrame):
         self.setProperty("look", "notice")
         self._waiting: list[object] = []
         self._current: object | None = None
+        self._below: QWidget | None = None
         self._icon = QLabel(self)
         self._title, self._body = _label(self), _label(self)
         self._more = QLabel(self)
@@ -48,6 +50,13 @@ class MessageBar(QFrame):
             layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignTop)
         for widget in (self._icon, self._more, close):
             widget.setFixedHeight(line_px)
+        self.hide()
+
+    def float_over(self, below: QWidget) -> None:
+        """Lie over the top of another widget and follow its size."""
+        self.setParent(below)
+        self._below = below
+        below.installEventFilter(self)
         self.hide()
 
     @property
@@ -96,12 +105,33 @@ class MessageBar(QFrame):
             self.style().unpolish(widget)
             self.style().polish(widget)
         self._update_more()
+        self._place()
         self.show()
+        self.raise_()
+
+    def _place(self) -> None:
+        if self._below is None:
+            return
+        width = min(_MAX_WIDTH_PX, self._below.width() - 2 * SPACE_M)
+        if self.layout().hasHeightForWidth():
+            height = self.layout().totalHeightForWidth(width)
+        else:
+            height = self.sizeHint().height()
+        height = min(height, self._below.height() - 2 * SPACE_M)
+        self.setGeometry((self._below.width() - width) // 2, SPACE_M, width, height)
 
     def _update_more(self) -> None:
         self._more.setVisible(bool(self._waiting))
         self._all.setVisible(bool(self._waiting))
         self._more.setText(tr("{count} more").format(count=len(self._waiting)))
+        self._place()
+
+    # --- Qt
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Resize:
+            self._place()
+        return False
 
 
 def _text_of(message: object) -> str:

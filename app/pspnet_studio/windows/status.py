@@ -43,6 +43,7 @@ class StatusLine(QStatusBar):
         self._later = QTimer(self, singleShot=True, interval=round(SHORT_S * 1000) + 50)
         self._later.timeout.connect(self._on_jobs)
         self.setSizeGripEnabled(False)
+        self.setMinimumWidth(1)  # where there is no room for all fields the window may still be narrow
         self.setContentsMargins(SPACE_XS, 0, SPACE_XS, 0)
         self.cursor_label = self._field(tr("Position under the cursor, in image pixels"), 120)
         self.zoom_label = self._field(tr("Zoom"), 52)

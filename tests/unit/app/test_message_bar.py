@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QPushButton
+from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from pspnet_core.errors import PspnetError
@@ -62,3 +62,24 @@ def test_a_recent_folder_opens_by_a_click_anywhere_on_its_row(qtbot: QtBot) -> N
     qtbot.mouseClick(rows[2], Qt.MouseButton.LeftButton, pos=place)
     assert asked == [folders[2]]
     assert rows[2].toolTip() == str(Path(folders[2]))
+
+
+def test_it_lies_over_what_is_below_and_moves_nothing(qtbot: QtBot) -> None:
+    window = QWidget()
+    qtbot.addWidget(window)
+    layout = QVBoxLayout(window)
+    canvas = QWidget()
+    layout.addWidget(canvas)
+    bar = MessageBar()
+    bar.float_over(canvas)
+    window.resize(900, 500)
+    window.show()
+    before = canvas.geometry()
+    bar.show_message(PspnetError("It failed.", "Because of this. " * 30, "Do that."))
+    assert bar.isVisible()
+    assert canvas.geometry() == before
+    assert canvas.rect().contains(bar.geometry())
+    wide = bar.height()
+    window.resize(400, 500)
+    assert canvas.rect().contains(bar.geometry())
+    assert bar.height() > wide, "more lines in less room"
