@@ -193,11 +193,11 @@ class MaskPatch:
             },
             ensure_ascii=False,
         ).encode()
-        parts = []
-        for block in self.blocks:
-            parts.append(np.packbits(block.changed).tobytes())
-            parts += [values.tobytes() for values in block.planes]
-        body = zlib.compress(b"".join(parts), 1)
+        packer, parts = zlib.compressobj(1), []
+        for block in self.blocks:  # one after the other: all of them unpacked may be larger than the image
+            parts.append(packer.compress(np.packbits(block.changed).tobytes()))
+            parts += [packer.compress(values.tobytes()) for values in block.planes]
+        body = b"".join([*parts, packer.flush()])
         checksum = zlib.crc32(body, zlib.crc32(header))
         return _FRAME.pack(_MAGIC, _FORMAT, len(header), len(body), checksum) + header + body
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from pspnet_core.project.places import journal_root
 from pspnet_core.project.replay import SUFFIX
 
 
-def trim(folder: Path, budget_bytes: int) -> int:
+def trim(folder: Path, budget_bytes: int) -> Iterator[int]:
     """Delete journals whose strokes are all in their masks, the one that was not written for longest first.
 
     Args:
@@ -21,25 +22,11 @@ def trim(folder: Path, budget_bytes: int) -> int:
         budget_bytes: What the rest may need together. Journals that are open somewhere, or hold anything that is in no
             mask yet, stay in any case.
 
-    Returns:
-        Bytes that the rest needs.
+    Yields:
+        Bytes of all journals, as far as is known, after each step.
     """
-    found = sorted(_journals(folder))
-    total = sum(size for _, size, _ in found)
-    for _, size, path in found:
-        if total <= budget_bytes:
-            break
-        with suppress(OSError):  # gone, or not ours to delete: the others will do
-            if _is_saved(path):
-                remove_unless_held(path)
-                total -= size
-                path.parent.rmdir()
-    return total
-
-
-def _journals(folder: Path) -> list[tuple[int, int, Path]]:
-    """Time of the last write, size and path of each."""
-    found = []
+    found: list[tuple[int, int, Path]] = []  # time of the last write, size, path
+    total = 0
     for place, _, names in os.walk(journal_root(folder)):
         for name in names:
             path = Path(place) / name
@@ -47,7 +34,17 @@ def _journals(folder: Path) -> list[tuple[int, int, Path]]:
                 with suppress(OSError):  # deleted just now
                     status = path.stat()
                     found.append((status.st_mtime_ns, status.st_size, path))
-    return found
+                    total += status.st_size
+        yield total
+    for _, size, path in sorted(found):
+        if total <= budget_bytes:
+            break
+        with suppress(OSError):  # gone, or not ours to delete: the others will do
+            if _is_saved(path):
+                remove_unless_held(path)
+                total -= size
+                path.parent.rmdir()
+        yield total
 
 
 def _is_saved(path: Path) -> bool:

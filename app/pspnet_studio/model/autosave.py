@@ -199,6 +199,9 @@ class AutoSave(QObject):
             return  # its end comes back here
         items, projects = list(self._unsaved.values()), dict(self._dirty_projects)
         if not items and not projects:
+            if self._is_failed and (self._journal is None or not self._journal.is_behind):
+                self._is_failed = False  # what had failed was written by another save meanwhile
+                self.state_changed.emit(self.state)
             waiting, self._waiting = self._waiting, []
             for then, _ in waiting:
                 if then is not None:
@@ -293,7 +296,7 @@ class AutoSave(QObject):
     def _trim_later(self, project: Project) -> None:
         self._untrimmed_bytes = 0
         folder, budget_bytes = project.folder, self.budget_bytes
-        self._runner.call(
+        self._runner.submit(
             Lane.IO, lambda: trim(folder, budget_bytes), name=tr("tidying up journals"), priority=Priority.TIDY
         )
 

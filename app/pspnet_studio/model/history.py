@@ -46,26 +46,41 @@ class Step:
     is_restored: bool
 
 
-@dataclass(slots=True, eq=False)
 class _Entry:
-    """A record, ready for use, packed, or both."""
+    """A record, ready for use, packed, or both; keeps the accounts of the history that it is in."""
 
-    head: PatchHead
-    patch: MaskPatch | None
-    data: bytes | None = None
-    is_restored: bool = False
+    __slots__ = ("data", "head", "is_restored", "owner", "patch")
+
+    def __init__(self, head: PatchHead, patch: MaskPatch | None, data: bytes | None, is_restored: bool = False) -> None:
+        self.head, self.patch, self.data, self.is_restored = head, patch, data, is_restored
+        self.owner: History | None = None
 
     @property
     def nbytes(self) -> int:
         """Memory that it needs now."""
         return (self.head.nbytes if self.patch is not None else 0) + (len(self.data) if self.data is not None else 0)
 
+    def set_patch(self, patch: MaskPatch | None) -> None:
+        """Have it ready, or not any more."""
+        before, self.patch = self.nbytes, patch
+        self._account(before)
+
+    def set_data(self, data: bytes) -> None:
+        """Have it packed."""
+        before, self.data = self.nbytes, data
+        self._account(before)
+
     def ready(self) -> MaskPatch:
         """The record itself."""
         if self.patch is None:
             assert self.data is not None
-            self.patch = MaskPatch.from_bytes(self.data)
+            self.set_patch(MaskPatch.from_bytes(self.data))
+        assert self.patch is not None
         return self.patch
+
+    def _account(self, before: int) -> None:
+        if self.owner is not None:
+            self.owner.on_entry_changed(self, self.nbytes - before)
 
 
 class History:
@@ -93,8 +108,11 @@ class History:
         self._budget_bytes = budget_bytes
         self._on_changed = on_changed
         self._first = found.first
-        payloads = [record.payload for record in found.records]
-        self._entries = [_Entry(MaskPatch.head_of(data), None, data, is_restored=True) for data in payloads]
+        self._entries: list[_Entry] = []
+        self._ready: set[_Entry] = set()
+        self._nbytes = 0
+        for record in found.records:
+            self._add(_Entry(MaskPatch.head_of(record.payload), None, record.payload, is_restored=True))
         self._num_done = found.depth - found.first
         self.shrink(budget_bytes)
 
@@ -111,24 +129,28 @@ class History:
     @property
     def nbytes(self) -> int:
         """Memory that the records need, in bytes."""
-        return sum(entry.nbytes for entry in self._entries)
+        return self._nbytes
+
+    @property
+    def num_steps(self) -> int:
+        """How many steps there are, done or undone."""
+        return len(self._entries)
 
     @property
     def num_done(self) -> int:
-        """How many of :attr:`steps` are in force."""
+        """How many of them are in force."""
         return self._num_done
 
-    @property
-    def steps(self) -> list[Step]:
-        """All records, oldest first."""
-        return [
-            Step(entry.head, place < self._num_done, entry.is_restored) for place, entry in enumerate(self._entries)
-        ]
+    def step(self, place: int) -> Step:
+        """One of them, 0 = the oldest."""
+        entry = self._entries[place]
+        return Step(entry.head, place < self._num_done, entry.is_restored)
 
     def push(self, patch: MaskPatch) -> None:
         """Add the record of a new edit; what could be redone is gone."""
-        del self._entries[self._num_done :]
-        self._entries.append(_Entry(patch.head, patch))
+        while len(self._entries) > self._num_done:
+            self._remove(-1)
+        self._add(_Entry(patch.head, patch, None))
         self._num_done += 1
         if self.journal is not None:
             self.journal.push(patch, self._first + self._num_done)
@@ -167,25 +189,24 @@ class History:
     def set_packed(self, packed: Sequence[tuple[MaskPatch, bytes]]) -> None:
         """The journal has packed these: that need not be done again."""
         by_patch = {id(patch): data for patch, data in packed}
-        for entry in self._entries:
+        for entry in self._ready:
             if entry.data is None and id(entry.patch) in by_patch:
-                entry.data = by_patch[id(entry.patch)]
+                entry.set_data(by_patch[id(entry.patch)])
 
     def shrink(self, budget_bytes: int, keep: int = 1) -> int:
         """Drop records until the rest needs at most ``budget_bytes`` or only ``keep`` are left; returns what it needs.
 
         The oldest goes first; where everything was undone, the last to be redone: the others lead up to it.
         """
-        nbytes = self.nbytes
-        while nbytes > budget_bytes and len(self._entries) > keep:
+        while self._nbytes > budget_bytes and len(self._entries) > keep:
             self.is_cut = True
             if self._num_done:
-                nbytes -= self._entries.pop(0).nbytes
+                self._remove(0)
                 self._first += 1
                 self._num_done -= 1
             else:
-                nbytes -= self._entries.pop().nbytes
-        return nbytes
+                self._remove(-1)
+        return self._nbytes
 
     def sort_out(self, is_open: bool) -> tuple[list[_Entry], list[_Entry]]:
         """Let go of what is far from the present and packed already.
@@ -197,11 +218,27 @@ class History:
             Entries that are far and not packed yet, and near ones that are packed only.
         """
         near = self._near() if is_open else []
-        far = [entry for entry in self._entries if entry not in near and entry.patch is not None]
+        far = [entry for entry in self._ready if entry not in near]
         for entry in far:
             if entry.data is not None:
-                entry.patch = None
+                entry.set_patch(None)
         return [entry for entry in far if entry.patch is not None], [entry for entry in near if entry.patch is None]
+
+    def on_entry_changed(self, entry: _Entry, num_bytes: int) -> None:
+        """An entry was packed, unpacked or let go of."""
+        self._nbytes += num_bytes
+        (self._ready.discard if entry.patch is None else self._ready.add)(entry)
+
+    def _add(self, entry: _Entry) -> None:
+        entry.owner = self
+        self._entries.append(entry)
+        self.on_entry_changed(entry, entry.nbytes)
+
+    def _remove(self, place: int) -> None:
+        entry = self._entries.pop(place)
+        entry.owner = None
+        self._nbytes -= entry.nbytes
+        self._ready.discard(entry)
 
     def _near(self) -> list[_Entry]:
         by_distance = []
@@ -346,9 +383,9 @@ class HistoryStore:
     def _on_packed(self, result: Any) -> None:
         packed, unpacked = result
         for entry, data in packed:
-            entry.data = data
+            entry.set_data(data)
         for entry, patch in unpacked:
-            entry.patch = patch
+            entry.set_patch(patch)
         self._is_packing = False
         self._tidy()
 

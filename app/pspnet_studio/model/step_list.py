@@ -9,8 +9,7 @@ from PySide6.QtGui import QColor
 
 from pspnet_core.types import UNLABELLED
 from pspnet_studio.messages import tr
-from pspnet_studio.model.document import Document
-from pspnet_studio.model.history import Step
+from pspnet_studio.model.history import History, Step
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.tool_specs import tool_specs
 
@@ -65,63 +64,47 @@ class StepListModel(QAbstractListModel):
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._steps: list[Step] = []
-        self._num_done = 0
-        self._has_document = False
+        self._history: History | None = None
+        self._num_steps = 0
 
     @property
     def num_steps(self) -> int:
         """How many steps are listed."""
-        return len(self._steps)
+        return self._num_steps
 
     @property
     def current_row(self) -> int:
         """The row that is in force."""
-        return self._num_done
+        return 0 if self._history is None else self._history.num_done
 
     def refresh(self) -> None:
         """Show the history of the open image as it is now."""
-        document: Document | None = self._session.document
-        if (document is not None) != self._has_document:
-            self.beginResetModel()
-            self._has_document = document is not None
-            self._steps, self._num_done = [], 0
-            self.endResetModel()
-        if document is None:
-            return
-        steps = document.history.steps
-        common = 0
-        while common < min(len(steps), len(self._steps)) and steps[common].head is self._steps[common].head:
-            common += 1
-        if common < len(self._steps):
-            self.beginRemoveRows(_NOWHERE, common + 1, len(self._steps))
-            del self._steps[common:]
-            self.endRemoveRows()
-        if common < len(steps):
-            self.beginInsertRows(_NOWHERE, common + 1, len(steps))
-            self._steps += steps[common:]
-            self.endInsertRows()
-        self._steps, self._num_done = steps, document.history.num_done
-        self.dataChanged.emit(self.index(0), self.index(len(steps)))
+        document = self._session.document
+        self.beginResetModel()
+        self._history = None if document is None else document.history
+        self._num_steps = 0 if self._history is None else self._history.num_steps
+        self.endResetModel()
 
     def rowCount(self, parent: _Index = _NOWHERE) -> int:
-        return 0 if parent.isValid() or not self._has_document else len(self._steps) + 1
+        return 0 if parent.isValid() or self._history is None else self._num_steps + 1
 
     def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        row = index.row()
-        if not index.isValid() or row > len(self._steps):
+        history, row = self._history, index.row()
+        # Between a change and the next refresh, rows may be asked for that are gone.
+        if history is None or not index.isValid() or row > history.num_steps:
             return None
         if role == StepRole.IS_CURRENT:
-            return row == self._num_done
-        return self._of_start(role) if row == 0 else self._of_step(row, self._steps[row - 1], role)
+            return row == history.num_done
+        return self._of_start(history, role) if row == 0 else self._of_step(history, row - 1, role)
 
-    def _of_start(self, role: int) -> Any:
+    def _of_start(self, history: History, role: int) -> Any:
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
-            has_earlier = bool(self._steps) and self._steps[0].is_restored
+            has_earlier = history.num_steps > 0 and history.step(0).is_restored
             return tr("Before these steps") if has_earlier else tr("As it was opened")
         return {StepRole.ICON: "image", StepRole.CLASS_NAME: "", StepRole.IS_DONE: True}.get(role)
 
-    def _of_step(self, row: int, step: Step, role: int) -> Any:
+    def _of_step(self, history: History, place: int, role: int) -> Any:
+        step = history.step(place)
         match role:
             case Qt.ItemDataRole.DisplayRole:
                 return step_words(step.head.label)[0]
@@ -139,7 +122,7 @@ class StepListModel(QAbstractListModel):
             case StepRole.IS_DONE:
                 return step.is_done
             case StepRole.BEGINS_SESSION:
-                return row > 1 and self._steps[row - 2].is_restored and not step.is_restored
+                return place > 0 and history.step(place - 1).is_restored and not step.is_restored
         return None
 
     def _class_of(self, step: Step) -> tuple[str, QColor | None]:

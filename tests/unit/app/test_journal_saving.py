@@ -149,7 +149,7 @@ def test_undo_survives_closing_and_opening(qtbot: QtBot, sessions: list[Session]
     after = start(qtbot, sessions, folder)
     go_to(qtbot, after, KEY)
     document = document_of(after)
-    assert (document.history.num_done, len(document.history.steps)) == (3, 4)
+    assert (document.history.num_done, document.history.num_steps) == (3, 4)
     document.redo()
     paint(after, 6)
     assert (document.history.num_done, document.history.can_redo) == (5, False)
