@@ -115,6 +115,7 @@ def bootstrap(
     predictions = Predictions(session, training, PredictionEngine(device))
     live = Live(session, predictions, FeatureEngine(), settings.has_live_refine)
     window = MainWindow(session, training, predictions, live, tool_state, settings)
+    predictions.look_through(lambda: window.canvas.viewport.image_rect())
     inhibitor = SleepInhibitor(window)
     training.started.connect(inhibitor.hold)
     training.ended.connect(inhibitor.release)

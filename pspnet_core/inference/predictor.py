@@ -16,7 +16,7 @@ from pspnet_core.inference.batches import Batches, batch_size, bytes_per_pixel, 
 from pspnet_core.inference.engines import Engine, make_engine
 from pspnet_core.inference.logits import LogitGrid
 from pspnet_core.inference.sweep import OpenRows
-from pspnet_core.inference.upsample import BandedUpsampler, PartDone, Planes
+from pspnet_core.inference.upsample import BandedUpsampler, PartDone, Planes, write_part
 from pspnet_core.inference.views import Views, log_probabilities, window_logits
 from pspnet_core.inference.windows import even_window, window_rects
 from pspnet_core.models.checkpoint import Checkpoint
@@ -132,7 +132,11 @@ class Predictor:
         raise AssertionError("a prediction ends with its result")
 
     def predict_windows(
-        self, image: RgbImage | ImageSource, first: Rect | None = None, margin: bool = False
+        self,
+        image: RgbImage | ImageSource,
+        first: Rect | None = None,
+        margin: bool = False,
+        into: Prediction | None = None,
     ) -> Iterator[WindowDone | PartDone | Predicted]:
         """As :meth:`predict`, step by step: yields after each window and each band of rows.
 
@@ -143,19 +147,45 @@ class Predictor:
             first: What is wanted first. It comes at once from the windows around it, and again, joined to all
                 others, in the end.
             margin: Whether the margin between the two best classes is wanted, too.
+            into: Is written to part by part, and is the result in the end, instead of a new prediction.
 
         Raises:
             ValueError: The array is not (H, W, 3) uint8 or is empty.
             DeviceError: Memory ran out.
         """
         height, width = _size(image)
-        planes = Planes(height, width, margin)
+        whole = into if into is not None else Planes(height, width, margin).prediction
         kept = self._empty_grid(height, width)
         for event in self._parts(image, height, width, first, margin, kept):
             if isinstance(event, PartDone):
-                planes.write(event)
+                write_part(whole, event)
             yield event
-        yield Predicted(planes.prediction(), kept)
+        yield Predicted(whole, kept)
+
+    def predict_whole(self, image: RgbImage) -> Prediction:
+        """A small image in one go, whatever the size of windows. Raises: see :meth:`predict_windows`."""
+        height, width = _size(image)
+        run = _Run(image, height, width, Batches(self._logits, 1, self.engine.device), total=1)
+        planes, area = Planes(height, width), Rect(0, 0, width, height)
+        try:
+            for event in self._sweep(run, [[area]], area):
+                if isinstance(event, PartDone):
+                    planes.write(event)
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                raise out_of_memory(self.engine.device, "predicting an image") from error
+            raise
+        return planes.prediction
+
+    def finish(self, logits: LogitGrid, into: Prediction | None = None) -> Iterator[PartDone | Predicted]:
+        """A prediction from logits that were kept of it, without the network; events as of :meth:`predict_windows`."""
+        whole = into if into is not None else Planes(logits.height, logits.width).prediction
+        upsampler = BandedUpsampler(logits.class_ids, logits.height, logits.width, self._model)
+        values = torch.from_numpy(logits.values.astype(np.float32)).to(self.engine.device)
+        for part in upsampler.add(values):
+            write_part(whole, part)
+            yield part
+        yield Predicted(whole, logits)
 
     def predict_parts(
         self, image: RgbImage | ImageSource, first: Rect | None = None, margin: bool = False

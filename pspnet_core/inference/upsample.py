@@ -95,23 +95,30 @@ class BandedUpsampler:
 
 
 class Planes:
-    """A prediction that is put together from its parts. Memory is taken where a part was written."""
+    """A prediction that is put together from its parts. Memory is taken where a part was written.
+
+    Args:
+        height: Of the image.
+        width: Of the image.
+        margin: Whether the margin is kept, too.
+    """
 
     def __init__(self, height: int, width: int, margin: bool = False) -> None:
-        self._class_map: ClassMap = np.empty((height, width), np.uint8)
-        self._confidence: NDArray[np.uint8] = np.empty((height, width), np.uint8)
-        self._margin: NDArray[np.uint8] | None = np.empty((height, width), np.uint8) if margin else None
+        class_map, confidence = np.empty((height, width), np.uint8), np.empty((height, width), np.uint8)
+        self.prediction = Prediction(class_map, confidence, np.empty((height, width), np.uint8) if margin else None)
+        """The whole, owned by the caller, after all parts were written."""
 
     def write(self, part: PartDone) -> None:
         """Put a part in its place."""
-        self._class_map[part.rect.slices] = part.prediction.class_map
-        self._confidence[part.rect.slices] = part.prediction.confidence
-        if self._margin is not None and part.prediction.margin is not None:
-            self._margin[part.rect.slices] = part.prediction.margin
+        write_part(self.prediction, part)
 
-    def prediction(self) -> Prediction:
-        """The whole, owned by the caller, after all parts were written."""
-        return Prediction(self._class_map, self._confidence, self._margin)
+
+def write_part(whole: Prediction, part: PartDone) -> None:
+    """Put a part of a prediction in its place."""
+    whole.class_map[part.rect.slices] = part.prediction.class_map
+    whole.confidence[part.rect.slices] = part.prediction.confidence
+    if whole.margin is not None and part.prediction.margin is not None:
+        whole.margin[part.rect.slices] = part.prediction.margin
 
 
 def _as_bytes(share: Tensor) -> NDArray[np.uint8]:

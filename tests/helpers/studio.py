@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from PySide6.QtCore import QSettings
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -20,6 +21,8 @@ def running_studio(qtbot: QtBot, settings: Path) -> Iterator[Studio]:
     application = QApplication.instance()
     assert isinstance(application, QApplication)
     look = application.palette(), application.style().objectName(), application.styleSheet()
+    environment = pytest.MonkeyPatch()
+    environment.setenv("XDG_CACHE_HOME", str(settings.parent / "cache"))
     studio = bootstrap(settings_store=QSettings(str(settings), QSettings.Format.IniFormat), device="cpu")
     # Not given to qtbot: it would close the window before this is over, and the window asks about a fine-tune.
     studio.window.show()
@@ -32,6 +35,7 @@ def running_studio(qtbot: QtBot, settings: Path) -> Iterator[Studio]:
         studio.window.close()
         qtbot.waitUntil(lambda: not studio.window.isVisible(), timeout=30_000)
         has_ended = studio.runner.shutdown(30)
+        environment.undo()
         studio.window.deleteLater()
         for manager in application.findChildren(ThemeManager):
             application.styleHints().colorSchemeChanged.disconnect(manager._apply)

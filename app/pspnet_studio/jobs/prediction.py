@@ -3,12 +3,84 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from pspnet_core.imaging.opening import file_version
+from pspnet_core.types import Prediction, Rect, RgbImage
+
 if TYPE_CHECKING:
     from pspnet_core.imaging.source import ImageSource
+    from pspnet_core.inference.logit_store import LogitStore
+    from pspnet_core.inference.logits import LogitGrid
     from pspnet_core.inference.predictor import Predictor
+
+COARSE_PX = 640
+"""Longest side of the picture that the first answer comes from: it is as good as it can be in a tenth of a second."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """What is to be predicted.
+
+    Attributes:
+        path: Checkpoint of the version.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
+        preview: The image, reduced to any size; None where a first answer is not wanted or there already.
+        source: The image itself; None while it is still on its way: then there is only the first answer.
+        first: What is seen of it.
+        into: The first answer, which the parts are written to.
+        image_path: File of the image, whose logits are kept on the disk.
+        page: Of the file.
+        store: Keeps them; None for not at all.
+    """
+
+    path: Path
+    height: int
+    width: int
+    preview: RgbImage | None = None
+    source: ImageSource | None = None
+    first: Rect | None = None
+    into: Prediction | None = None
+    image_path: Path | None = None
+    page: int = 0
+    store: LogitStore | None = None
+
+    def now(
+        self, preview: RgbImage | None, source: ImageSource | None, first: Rect | None, into: Prediction | None
+    ) -> Request:
+        """The same, with what there is of the image by now."""
+        return replace(self, preview=preview, source=source, first=first, into=into)
+
+    def store_key(self) -> tuple[object, ...]:
+        """What changes with either file."""
+        assert self.image_path is not None
+        files = (self.path, self.image_path)
+        return (*((str(file), file_version(file)) for file in files), self.page)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coarse:
+    """The first answer: from a reduced picture, at the size of the image."""
+
+    prediction: Prediction
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PartWritten:
+    """A part of the first answer was replaced by the fine one.
+
+    Attributes:
+        rect: Where.
+        whole: The prediction that holds both.
+    """
+
+    rect: Rect
+    whole: Prediction
 
 
 class PredictionEngine:
@@ -23,19 +95,83 @@ class PredictionEngine:
         self._path: Path | None = None
         self._predictor: Predictor | None = None
 
-    def predict(self, checkpoint_path: Path, image: ImageSource) -> Iterator[Any]:
-        """Yield progress and, last, ``Predicted``.
+    def predict(self, request: Request) -> Iterator[Any]:
+        """Yield the first answer (``Coarse``), progress, ``PartWritten`` into it and, last, ``Predicted``.
 
         The image may be read by pieces; the prediction is kept as a whole: two bytes a pixel.
 
         Raises:
             CheckpointError: The version's file is missing or broken.
         """
-        if self._path != checkpoint_path or self._predictor is None:
-            from pspnet_core.inference.predictor import Predictor
-            from pspnet_core.models.checkpoint import load_checkpoint
+        yield from self._load(request.path)
+        predictor = self._predictor
+        assert predictor is not None
+        known = self._known(request)
+        if known is not None:
+            yield from _told(predictor.finish(known, request.into), request.into)
+            return
+        into = request.into
+        if request.preview is not None and into is None:
+            into = self._coarse(request, request.preview)
+            yield Coarse(into)
+        if request.source is not None:
+            yield from _told(predictor.predict_windows(request.source, first=request.first, into=into), into)
 
-            self._predictor = None
-            self._predictor = Predictor(load_checkpoint(checkpoint_path), device=self._device)
-            self._path = checkpoint_path
-        yield from self._predictor.predict_windows(image)
+    def _load(self, path: Path) -> Iterator[Any]:
+        if self._path == path and self._predictor is not None:
+            return
+        from pspnet_core.inference.predictor import Predictor
+        from pspnet_core.models.checkpoint import load_checkpoint
+
+        self._predictor = None
+        checkpoint = load_checkpoint(path)
+        yield None
+        self._predictor = Predictor(checkpoint, device=self._device)
+        self._path = path
+
+    def _known(self, request: Request) -> LogitGrid | None:
+        if request.store is None or request.source is None:
+            return None
+        known = request.store.get(request.store_key())
+        assert self._predictor is not None
+        ids = self._predictor.checkpoint.classes.indices
+        fits = known is not None and (known.height, known.width, known.class_ids) == (
+            request.height,
+            request.width,
+            ids,
+        )
+        return known if fits else None
+
+    def _coarse(self, request: Request, preview: RgbImage) -> Prediction:
+        from pspnet_core.imaging.cv import cv2
+
+        assert self._predictor is not None
+        height, width = preview.shape[:2]
+        scale = COARSE_PX / max(height, width)
+        if scale < 1:
+            size = max(1, round(width * scale)), max(1, round(height * scale))
+            preview = np.asarray(cv2.resize(preview, size, interpolation=cv2.INTER_AREA))
+        small = self._predictor.predict_whole(preview)
+        size = request.width, request.height
+        classes, confidence = (
+            np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_NEAREST))
+            for plane in (small.class_map, small.confidence)
+        )
+        return Prediction(classes, confidence)
+
+
+def _told(events: Iterator[Any], into: Prediction | None) -> Iterator[Any]:
+    """The events without the pixels, which are in ``into`` already."""
+    from pspnet_core.inference.upsample import PartDone
+
+    for event in events:
+        if isinstance(event, PartDone):
+            yield PartWritten(event.rect, into) if into is not None else None
+        else:
+            yield event
+
+
+def keep_logits(request: Request, logits: LogitGrid) -> None:
+    """Write the logits of an image that was predicted to the disk; for the io lane. Raises: StorageError."""
+    assert request.store is not None
+    request.store.put(request.store_key(), logits)

@@ -121,8 +121,15 @@ class Document(QObject):
         planes = self.class_plane, self.provenance_plane
         return self.prediction is None and all(plane.is_unwritten(rect) for plane in planes)
 
-    def set_prediction(self, prediction: Prediction | None, version: int | None = None) -> None:
+    def set_prediction(
+        self, prediction: Prediction | None, version: int | None = None, changed: Rect | None = None
+    ) -> None:
         """Show another prediction (or none) under the user's pixels.
+
+        Args:
+            prediction: Is shown as it is, also when it is written to later.
+            version: Whose it is.
+            changed: Where it differs from what was shown; None for everywhere.
 
         Raises:
             ValueError: Its size is not the image's.
@@ -131,7 +138,7 @@ class Document(QObject):
             raise ValueError(f"prediction {prediction.class_map.shape} does not fit image {self.shape}")
         self.prediction = prediction
         self.prediction_version = version if prediction is not None else None
-        self.region_changed.emit(self.rect)
+        self.region_changed.emit(self.rect if changed is None else changed)
 
     def displayed(self, rect: Rect, step: int = 1) -> tuple[ClassMap, BoolMask]:
         """What is shown in ``rect`` (clipped by the caller), or in every n-th pixel of it (:meth:`PlaneStore.read`).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from pspnet_core.project.project import Item, Project
 from pspnet_studio.jobs.read_ahead import PictureStore, read_ahead
@@ -23,7 +23,12 @@ class Neighbours(QObject):
 
     Attributes:
         pictures: Those that were read ahead, and those that were open last.
+
+    Signals:
+        finished: All that was wanted is there, as far as it can be.
     """
+
+    finished = Signal()
 
     def __init__(self, runner: JobRunner, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -34,6 +39,11 @@ class Neighbours(QObject):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._start)
+
+    @property
+    def items(self) -> list[Item]:
+        """The next image and the previous one, as far as there are any."""
+        return list(self._items)
 
     @property
     def is_busy(self) -> bool:
@@ -59,10 +69,15 @@ class Neighbours(QObject):
     def clear(self) -> None:
         """Forget all pictures: another project is opened, or none."""
         self.stop()
+        self._items = []
         self.pictures.clear()
 
     def _start(self) -> None:
         items = self._items
         self._job = self._runner.submit(
-            Lane.IO, lambda: read_ahead(self.pictures, items), name=tr("reading ahead"), priority=Priority.TIDY
+            Lane.IO,
+            lambda: read_ahead(self.pictures, items),
+            name=tr("reading ahead"),
+            priority=Priority.TIDY,
+            on_done=lambda _: self.finished.emit(),
         )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from platformdirs import user_cache_path
 from PySide6.QtCore import QObject, Signal
 
 from pspnet_core.errors import PspnetError
+from pspnet_core.inference.logit_store import LogitStore
 from pspnet_core.training.holdout import labelled_blocks
-from pspnet_core.types import Prediction
-from pspnet_studio.jobs.prediction import PredictionEngine
+from pspnet_core.types import Prediction, Rect
+from pspnet_studio.jobs.prediction import COARSE_PX, Coarse, PartWritten, PredictionEngine, Request, keep_logits
 from pspnet_studio.jobs.runner import JobHandle, Lane, Priority
 from pspnet_studio.messages import tr
+from pspnet_studio.model.document import Document
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.training import Training
 
@@ -21,11 +25,22 @@ if TYPE_CHECKING:
     from pspnet_core.inference.logits import LogitGrid
     from pspnet_core.inference.predictor import Predicted
 
-_CACHE_BYTES = 128 * 1024 * 1024
+_CACHE_BYTES = 192 * 1024 * 1024
+_WORTH_PX = 3 * COARSE_PX // 2
+"""Longest side from which a first answer from a reduced picture is much earlier than the answer itself."""
 
 
 class Predictions(QObject):
-    """Predicts the open image with the current version; a stale request is dropped.
+    """Predicts the open image with the current version, then its neighbours; a stale request is dropped.
+
+    A reduced picture gives a first answer as soon as it is there; parts of the fine one take its place, what is seen
+    first. Logits are kept in memory and on the disk (in the user's cache: they can be made again).
+
+    Args:
+        session: Its project and document.
+        training: Its current version predicts.
+        engine: Lives in the torch lane.
+        cache: Folder for logits; the user's cache when not given.
 
     Signals:
         state_changed: See :attr:`state`.
@@ -38,25 +53,37 @@ class Predictions(QObject):
     failed = Signal(object)
 
     def __init__(
-        self, session: Session, training: Training, engine: PredictionEngine, parent: QObject | None = None
+        self,
+        session: Session,
+        training: Training,
+        engine: PredictionEngine,
+        parent: QObject | None = None,
+        cache: Path | None = None,
     ) -> None:
         super().__init__(parent)
         self._session = session
         self._training = training
         self._engine = engine
+        self._folder = cache
         self._handle: JobHandle | None = None
+        self._ahead: JobHandle | None = None
         self._cache: OrderedDict[tuple[str, int], Predicted] = OrderedDict()
+        self._first: tuple[Document, int, Prediction] | None = None  # the answer that parts are written to
+        self._visible: Callable[[], Rect | None] = lambda: None
         self.state = "none"
         """``none`` (no image), ``no_version``, ``running``, ``ready`` or ``failed``."""
         session.document_changed.connect(self._on_document_changed)
-        session.project_changed.connect(self._cache.clear)
+        session.project_changed.connect(self._forget)
+        session.neighbours.finished.connect(self._predict_ahead)
         training.current_changed.connect(self.refresh)
+
+    def look_through(self, visible: Callable[[], Rect | None]) -> None:
+        """Have a function that tells which part of the image is seen: it is predicted first."""
+        self._visible = visible
 
     def refresh(self) -> None:
         """Predict the open image with the current version, or show the prediction that is known."""
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
+        self._cancel()
         document, version = self._session.document, self._training.current_version
         if document is None:
             self._set_state("none")
@@ -65,45 +92,22 @@ class Predictions(QObject):
             document.set_prediction(None)
             self._set_state("no_version")
             return
-        known = self._cache.get((document.item_key, version))
+        known = self._known(document.item_key)
         if known is not None:
             self._show(known.prediction, version)
+            self._set_ready()
             return
-        if document.pixels.source is None:  # comes back when the image itself is there
-            self._set_state("running")
-            return
-        path, source, engine = self._training.checkpoint_path(version), document.pixels.source, self._engine
-        key = document.item_key
-
-        def predict() -> Iterator[Any]:
-            yield from engine.predict(path, source)
-
-        def on_done(last: Any) -> None:
-            self._handle = None
-            self._remember((key, version), last)
-            if self._session.document is document and self._training.current_version == version:
-                self._show(last.prediction, version)
-
-        def on_error(error: PspnetError) -> None:
-            self._handle = None
-            self._set_state("failed")
-            self.failed.emit(error)
-
-        self._handle = self._session.runner.submit(
-            Lane.TORCH, predict, name=tr("predicting"), priority=Priority.VISIBLE, on_done=on_done, on_error=on_error
-        )
+        self._start(document, version)
         self._set_state("running")
 
     def logits_of(self, item_key: str) -> LogitGrid | None:
         """What the current version's own prediction of an image was made from; None where it is not kept."""
-        version = self._training.current_version
-        known = self._cache.get((item_key, version)) if version is not None else None
+        known = self._known(item_key)
         return known.logits if known is not None else None
 
     def base_of(self, item_key: str) -> Prediction | None:
         """The current version's own prediction of an image; None where it is not there."""
-        version = self._training.current_version
-        known = self._cache.get((item_key, version)) if version is not None else None
+        known = self._known(item_key)
         return known.prediction if known is not None else None
 
     def version_of(self, item_key: str) -> int | None:
@@ -117,11 +121,63 @@ class Predictions(QObject):
             return False
         return document.accept_prediction(only_unlabelled)
 
+    # --- the open image
+
     def _on_document_changed(self) -> None:
         document = self._session.document
+        if self._first is not None and self._first[0] is not document:
+            self._first = None
         if document is not None and not document.pixels.is_loaded:
             document.pixels.loaded.connect(self.refresh)
         self.refresh()
+
+    def _start(self, document: Document, version: int) -> None:
+        """Predict what is there of the image: the reduced picture, or the image itself."""
+        pixels = document.pixels
+        preview = pixels.preview if pixels.preview is not None else pixels.array
+        if preview is not None and max(document.shape) < _WORTH_PX:
+            preview = None
+        into = None
+        if self._first is not None and self._first[:2] == (document, version):
+            into = self._first[2]
+        if pixels.source is None and (preview is None or into is not None):
+            return  # comes back when the image itself is there
+        key, request = document.item_key, self._request(document.item_key, document.shape, version)
+        request = request.now(preview, pixels.source, self._visible(), into)
+
+        def on_event(event: Any) -> None:
+            if isinstance(event, Coarse):
+                self._first = document, version, event.prediction
+                self._show(event.prediction, version)
+            elif isinstance(event, PartWritten) and document.prediction is event.whole:  # or it follows the hand
+                document.set_prediction(event.whole, version, changed=event.rect)
+
+        def on_done(last: Any) -> None:
+            self._handle = None
+            if request.source is None:  # the reduced picture alone: the image itself may have come meanwhile
+                if pixels.source is not None:
+                    self.refresh()
+                return
+            self._first = None
+            self._remember((key, version), last)
+            self._keep(request, last)
+            self._show(last.prediction, version)
+            self._set_ready()
+
+        def on_error(error: PspnetError) -> None:
+            self._handle = None
+            self._set_state("failed")
+            self.failed.emit(error)
+
+        self._handle = self._session.runner.submit(
+            Lane.TORCH,
+            lambda: self._engine.predict(request),
+            name=tr("predicting"),
+            priority=Priority.VISIBLE,
+            on_event=on_event,
+            on_done=on_done,
+            on_error=on_error,
+        )
 
     def _show(self, prediction: Prediction, version: int) -> None:
         document, project = self._session.document, self._session.project
@@ -133,15 +189,98 @@ class Predictions(QObject):
             project.set_state(document.item_key, prediction_shown=True, unaided_blocks=blocks)
             self._session.autosave.project_changed()
         document.set_prediction(prediction, version)
+
+    def _set_ready(self) -> None:
         self._set_state("ready")
         self.base_ready.emit()
+        if not self._session.neighbours.is_busy:
+            self._predict_ahead()
+
+    # --- its neighbours
+
+    def _predict_ahead(self) -> None:
+        """Predict the next image that is not known, from its picture if that was read ahead."""
+        version = self._training.current_version
+        if self.state != "ready" or version is None or self._ahead is not None:
+            return
+        pictures = self._session.neighbours.pictures
+        for item in self._session.neighbours.items:
+            source = pictures.get(item) if (item.key, version) not in self._cache else None
+            if source is None:
+                continue
+            key = item.key
+            request = self._request(key, (source.height, source.width), version).now(None, source, None, None)
+
+            def on_done(last: Any, request: Request = request, key: str = key) -> None:
+                self._ahead = None
+                if self._training.current_version == version:
+                    self._remember((key, version), last)
+                    self._keep(request, last)
+                    self._predict_ahead()
+
+            def on_error(_: PspnetError) -> None:  # is told when somebody wants to see that image
+                self._ahead = None
+
+            self._ahead = self._session.runner.submit(
+                Lane.TORCH,
+                lambda request=request: self._engine.predict(request),  # type: ignore[misc]
+                name=tr("predicting ahead"),
+                priority=Priority.PREFETCH,
+                on_done=on_done,
+                on_error=on_error,
+            )
+            return
+
+    # --- what is kept
+
+    def _request(self, key: str, shape: tuple[int, int], version: int) -> Request:
+        project = self._session.project
+        assert project is not None
+        item = project.item(key)
+        folder = self._folder or user_cache_path("pspnet-studio", appauthor=False) / "logits"
+        store = LogitStore(folder / project.uuid)
+        return Request(
+            self._training.checkpoint_path(version), *shape, image_path=item.image_path, page=item.page, store=store
+        )
+
+    def _known(self, key: str) -> Predicted | None:
+        version = self._training.current_version
+        if version is None or (known := self._cache.get((key, version))) is None:
+            return None
+        self._cache.move_to_end((key, version))
+        return known
 
     def _remember(self, key: tuple[str, int], predicted: Predicted) -> None:
         self._cache[key] = predicted
-        while sum(_num_bytes(known) for known in self._cache.values()) > _CACHE_BYTES:
-            if len(self._cache) == 1:
-                break
-            self._cache.popitem(last=False)
+        self._cache.move_to_end(key)
+        open_key = self._session.current_key
+        for other in list(self._cache):
+            if sum(_num_bytes(known) for known in self._cache.values()) <= _CACHE_BYTES:
+                return
+            if other[0] != open_key and (other != key or len(self._cache) > 1):
+                del self._cache[other]
+
+    def _keep(self, request: Request, predicted: Predicted) -> None:
+        logits = predicted.logits
+        if logits is None:
+            return
+        self._session.runner.call(
+            Lane.IO,
+            lambda: keep_logits(request, logits),
+            name=tr("keeping a prediction"),
+            priority=Priority.TIDY,
+            on_error=lambda _: None,  # a cache: a full disk is told by what matters
+        )
+
+    def _forget(self) -> None:
+        self._cancel()
+        self._cache.clear()
+
+    def _cancel(self) -> None:
+        for job in (self._handle, self._ahead):
+            if job is not None:
+                job.cancel()
+        self._handle = self._ahead = None
 
     def _set_state(self, state: str) -> None:
         self.state = state

@@ -84,6 +84,11 @@ class Session(QObject):
         """Whether an image or a project is being read."""
         return self._loading is not None
 
+    @property
+    def neighbours(self) -> Neighbours:
+        """The images next to the open one."""
+        return self._neighbours
+
     def open_folder(self, folder: Path, include: Sequence[str] | None = None, others: Sequence[Path] = ()) -> None:
         """Open a folder as a project.
 

@@ -108,7 +108,7 @@ def test_bands_do_not_change_the_result(grids, grid, height, width, cuts, seed):
     with torch.no_grad():
         full = model.upsample_grid(logits[None])[0, :, :height, :width]
     probability, channel = full.softmax(dim=0).max(dim=0)
-    result = planes.prediction()
+    result = planes.prediction
     clear = full.sort(dim=0).values[-1] - full.sort(dim=0).values[-2] > 1e-4
     expected = np.array([7, 0, 31], np.uint8)[channel.numpy()]
     assert (result.class_map == expected)[clear.numpy()].all()

@@ -1,0 +1,211 @@
+"""The overlay's source: first answer, parts, neighbours, what is kept; real lanes, a network with random weights."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from PySide6.QtCore import QObject, Signal
+from pytestqt.qtbot import QtBot
+
+torch = pytest.importorskip("torch")
+
+from pspnet_core.inference import Predictor  # noqa: E402
+from pspnet_core.models import PSPNet, PSPNetConfig  # noqa: E402
+from pspnet_core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint  # noqa: E402
+from pspnet_core.project.project import Project  # noqa: E402
+from pspnet_core.types import Rect  # noqa: E402
+from pspnet_studio.jobs.prediction import Coarse, PartWritten, PredictionEngine, Request  # noqa: E402
+from pspnet_studio.jobs.runner import JobRunner  # noqa: E402
+from pspnet_studio.model.predictions import Predictions  # noqa: E402
+from pspnet_studio.model.session import Session  # noqa: E402
+from pspnet_studio.model.tool_state import ToolState  # noqa: E402
+
+SIZE = (700, 1100)
+
+
+class Training(QObject):
+    """One version."""
+
+    current_changed = Signal()
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.current_version: int | None = 1
+        self._path = path
+
+    def checkpoint_path(self, number: int) -> Path:
+        return self._path
+
+
+class CountingEngine(PredictionEngine):
+    """Remembers what it was asked and what it answered."""
+
+    def __init__(self) -> None:
+        super().__init__("cpu")
+        self.requests: list[Request] = []
+        self.events: list[Any] = []
+        self.windows = 0
+
+    def predict(self, request: Request) -> Iterator[Any]:
+        self.requests.append(request)
+        for event in super().predict(request):
+            self.events.append(event)
+            self.windows += type(event).__name__ == "WindowDone"
+            yield event
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        small = rng.integers(0, 256, (7, 11, 3), np.uint8)
+        Image.fromarray(small).resize(SIZE[::-1]).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture
+def checkpoint(folder: Path, tmp_path: Path) -> Path:
+    project = Project.open(folder)
+    project.add_class("sky")
+    project.add_class("land")
+    project.save()
+    torch.manual_seed(0)
+    model = PSPNet(PSPNetConfig.studio_fast(len(project.classes)))
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(Checkpoint(model.eval(), project.classes), path)
+    return path
+
+
+class Rig:
+    """Session and predictions, wired."""
+
+    def __init__(self, checkpoint: Path, cache: Path) -> None:
+        self.runner = JobRunner()
+        self.session = Session(self.runner, ToolState())
+        self.engine = CountingEngine()
+        self.training = Training(checkpoint)
+        self.predictions = Predictions(self.session, self.training, self.engine, cache=cache)  # type: ignore[arg-type]
+        self.ready: list[str] = []
+        self.predictions.base_ready.connect(lambda: self.ready.append(str(self.session.current_key)))
+
+    def open(self, qtbot: QtBot, folder: Path) -> None:
+        self.session.open_folder(folder)
+        qtbot.waitUntil(lambda: bool(self.ready), timeout=60_000)
+
+
+@pytest.fixture
+def rigs(checkpoint: Path, tmp_path: Path) -> Iterator[list[Rig]]:
+    made = [Rig(checkpoint, tmp_path / "cache") for _ in range(2)]
+    yield made
+    for rig in made:
+        assert rig.runner.shutdown(30)
+
+
+def test_a_first_answer_then_parts_then_the_fine_one(
+    qtbot: QtBot, rigs: list[Rig], folder: Path, checkpoint: Path
+) -> None:
+    rig = rigs[0]
+    shown: list[Any] = []
+    rects: list[Rect] = []
+
+    def watch() -> None:
+        document = rig.session.document
+        if document is not None:
+            document.region_changed.connect(rects.append)
+            document.region_changed.connect(lambda _: shown.append(document.prediction))
+
+    rig.session.document_changed.connect(watch)
+    rig.open(qtbot, folder)
+    kinds = [kind for kind, _ in itertools.groupby(type(event) for event in rig.engine.events)]
+    assert kinds[1] is Coarse
+    assert PartWritten in kinds
+    document = rig.session.document
+    assert document is not None
+    assert shown[0] is shown[-1] is document.prediction  # the same planes all along
+    assert {rect.w * rect.h < SIZE[0] * SIZE[1] for rect in rects} == {True, False}
+    expected = Predictor(load_checkpoint(checkpoint), "cpu").predict(document.image)
+    np.testing.assert_array_equal(document.prediction.class_map, expected.class_map)
+    assert rig.predictions.state == "ready"
+    logits = rig.predictions.logits_of("0.png")
+    assert logits is not None
+    assert (logits.height, logits.width) == SIZE
+
+
+def test_the_first_answer_is_near_the_fine_one(qtbot: QtBot, rigs: list[Rig], folder: Path) -> None:
+    rig = rigs[0]
+    engine = rig.engine
+    with Image.open(folder / "0.png") as picture:
+        image = np.asarray(picture)
+    coarse = next(
+        event
+        for event in engine.predict(Request(rig.training.checkpoint_path(1), *SIZE, preview=image))
+        if isinstance(event, Coarse)
+    ).prediction
+    assert coarse.class_map.shape == coarse.confidence.shape == SIZE
+    fine = Predictor(load_checkpoint(rig.training.checkpoint_path(1)), "cpu").predict(image)
+    assert (coarse.class_map == fine.class_map).mean() > 0.8
+
+
+def test_neighbours_are_predicted_ahead(qtbot: QtBot, rigs: list[Rig], folder: Path) -> None:
+    rig = rigs[0]
+    rig.open(qtbot, folder)
+    qtbot.waitUntil(lambda: rig.predictions.base_of("1.png") is not None, timeout=60_000)
+    asked = len(rig.engine.requests)
+    rig.session.go_to("1.png")
+    qtbot.waitUntil(lambda: rig.ready[-1] == "1.png", timeout=60_000)
+    document = rig.session.document
+    assert document is not None
+    assert document.prediction is rig.predictions.base_of("1.png")
+    assert [request.image_path for request in rig.engine.requests[asked:]][:1] in ([], [folder / "2.png"])
+
+
+def test_logits_come_back_from_the_disk(qtbot: QtBot, rigs: list[Rig], folder: Path, tmp_path: Path) -> None:
+    first, second = rigs
+    first.open(qtbot, folder)
+    qtbot.waitUntil(lambda: bool(list((tmp_path / "cache").rglob("*.logits"))), timeout=60_000)
+    second.open(qtbot, folder)
+    assert second.engine.windows == 0
+    a, b = first.predictions.base_of("0.png"), second.predictions.base_of("0.png")
+    assert a is not None
+    assert b is not None
+    assert (a.class_map == b.class_map).mean() > 0.999  # kept as float16
+
+
+def test_parts_do_not_lie_over_what_follows_the_hand(
+    qtbot: QtBot, rigs: list[Rig], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = rigs[0]
+    late: list[Any] = []
+
+    def put_another() -> None:
+        document = rig.session.document
+        if document is not None and document.prediction is not None and not late and not rig.ready:
+            other = type(document.prediction)(
+                document.prediction.class_map.copy(), document.prediction.confidence.copy()
+            )
+            late.append(other)
+            document.set_prediction(other, 1)
+            document.region_changed.connect(lambda rect: seen.append((rect, document.prediction)))
+
+    seen: list[Any] = []
+    rig.session.document_changed.connect(
+        lambda: rig.session.document and rig.session.document.region_changed.connect(lambda _: put_another())
+    )
+    rig.open(qtbot, folder)
+    assert late
+    assert [rect for rect, prediction in seen if prediction is late[0]] in ([], [Rect(0, 0, SIZE[1], SIZE[0])])
+
+
+def test_what_is_seen_is_asked_for_first(qtbot: QtBot, rigs: list[Rig], folder: Path) -> None:
+    rig = rigs[0]
+    rig.predictions.look_through(lambda: Rect(900, 500, 50, 50))
+    rig.open(qtbot, folder)
+    assert rig.engine.requests[-1].first == Rect(900, 500, 50, 50) or rig.engine.requests[0].first is not None
