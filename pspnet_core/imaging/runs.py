@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,13 +105,18 @@ class Runs:
 
     def bands(self, num_bands: int) -> list[Rect]:
         """Rectangles around the first, second, ... part of the rows that together hold all pixels."""
-        bounds = np.linspace(0, len(self.rows), min(num_bands, len(self.rows)) + 1).astype(np.intp)
-        if len(bounds) < 2:
-            return []
-        left = np.minimum.reduceat(self.starts, bounds[:-1]).tolist()
-        right = np.maximum.reduceat(self.stops, bounds[:-1]).tolist()
-        top, bottom = self.rows[bounds[:-1]].tolist(), (self.rows[bounds[1:] - 1] + 1).tolist()
-        return [Rect(x, y, r - x, b - y) for x, y, r, b in zip(left, top, right, bottom, strict=True)]
+        return _bands(self.rows, self.starts, self.stops, num_bands)
+
+    def parts(self, num_bands: int) -> list[Rect]:
+        """Rectangles that together hold all pixels, and little else where those are a ring or a crescent.
+
+        They are the bands of what begins in the left half and of what begins in the right one.
+        """
+        begins_left = 2 * self.starts < 2 * self.rect.x + self.rect.w
+        parts = []
+        for chosen in (np.flatnonzero(begins_left), np.flatnonzero(~begins_left)):
+            parts += _bands(self.rows.take(chosen), self.starts.take(chosen), self.stops.take(chosen), num_bands)
+        return parts
 
     def places(self, row_px: int, x: int = 0, y: int = 0) -> Ints:
         """Where the pixels lie in an array that is ``row_px`` wide and begins at (x, y), counted row by row."""
@@ -128,3 +134,13 @@ class Runs:
         mask = np.zeros((h, w), np.bool_)
         mask.reshape(-1)[self.places(w, x, y)] = True
         return self.rect, mask
+
+
+def _bands(rows: Ints, starts: Ints, stops: Ints, num_bands: int) -> list[Rect]:
+    num_bands = min(num_bands, len(rows))
+    if num_bands == 0:
+        return []
+    bounds = [len(rows) * n // num_bands for n in range(num_bands + 1)]
+    left, right = np.minimum.reduceat(starts, bounds[:-1]).tolist(), np.maximum.reduceat(stops, bounds[:-1]).tolist()
+    ys = [(int(rows[first]), int(rows[stop - 1]) + 1) for first, stop in pairwise(bounds)]
+    return [Rect(x, y, r - x, b - y) for x, r, (y, b) in zip(left, right, ys, strict=True)]

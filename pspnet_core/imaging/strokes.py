@@ -186,7 +186,8 @@ def _capsule_edges(rows: Ints, p0: Point, p1: Point, radius: float, width: int, 
     np.floor(part, out=part)
     np.maximum(part, low * width, out=part)
     np.minimum(part, high * width, out=part)
-    return part.astype(np.intp)
+    columns: Ints = part.astype(np.intp)
+    return columns
 
 
 def pixel_line(p0: Point, p1: Point, shape: tuple[int, int]) -> tuple[Rect, BoolMask]:

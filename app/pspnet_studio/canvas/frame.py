@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,24 +63,32 @@ class Frame:
         if viewport.scale >= NEAREST_SCALE or viewport.scale == 1:
             self._ground[visible.slices] = _unsmoothed(viewport, visible, photo)
         else:
-            _draw_smoothly(self._ground_image, viewport, [visible], photo, QImage.Format.Format_RGB32)
+            painter = QPainter(self._ground_image)
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            _draw_smoothly(painter, viewport, visible, photo, QImage.Format.Format_RGB32)
+            painter.end()
 
-    def compose(self, viewport: Viewport, rects: Sequence[Rect]) -> None:
+    def compose(self, viewport: Viewport, rects: Iterable[Rect]) -> None:
         """Lay the overlay, as its tiles are now, over parts (device pixels, inside the view) of the photograph."""
-        for rect in rects:
+        is_smooth = viewport.scale < NEAREST_SCALE and viewport.scale != 1
+        painter = QPainter(self.image)
+        painter.setOpacity(self.opacity)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        for rect in rects:  # they may overlap: each is begun from the ground
             self._pixels[rect.slices] = self._ground[rect.slices]
-        visible = [part for rect in rects if not (part := rect.intersect(viewport.image_device_rect)).is_empty]
-        if self._layers is None or not visible:
-            return
-        overlay = self._layers[1].pyramid
-        if self.opacity > 0 and viewport.scale < NEAREST_SCALE and viewport.scale != 1:
-            _draw_smoothly(self.image, viewport, visible, overlay, _OVERLAY_FORMAT, self.opacity)
-        elif self.opacity > 0:
-            for rect in visible:
-                _blend(self.image, rect, _unsmoothed(viewport, rect, overlay), self.opacity)
-        if viewport.scale >= GRID_SCALE:
-            for rect in visible:
-                self._draw_grid(viewport, rect)
+            visible = rect.intersect(viewport.image_device_rect)
+            if self._layers is None or visible.is_empty:
+                continue
+            overlay = self._layers[1].pyramid
+            if self.opacity > 0 and is_smooth:
+                _draw_smoothly(painter, viewport, visible, overlay, _OVERLAY_FORMAT)
+            elif self.opacity > 0:
+                painter.drawImage(
+                    visible.x, visible.y, _as_image(_unsmoothed(viewport, visible, overlay), _OVERLAY_FORMAT)
+                )
+            if viewport.scale >= GRID_SCALE:
+                self._draw_grid(viewport, visible)
+        painter.end()
 
     def paint(self, viewport: Viewport, runs: Runs, color: int) -> Rect | None:
         """Give image pixels one colour of the overlay, and leave the others: what a brush needs.
@@ -128,37 +136,18 @@ def _unsmoothed(viewport: Viewport, rect: Rect, pyramid: TilePyramid) -> Pixels:
 
 
 def _draw_smoothly(
-    target: QImage,
-    viewport: Viewport,
-    rects: Sequence[Rect],
-    pyramid: TilePyramid,
-    form: QImage.Format,
-    opacity: float = 1.0,
+    painter: QPainter, viewport: Viewport, rect: Rect, pyramid: TilePyramid, form: QImage.Format
 ) -> None:
-    """Draw what some rectangles show, at a scale below that of squares."""
+    """Draw what ``rect`` shows, at a scale below that of squares."""
     level = viewport.level
+    x, y, w, h = at_level(viewport.image_rect(rect), level)
+    source = Rect(x - 1, y - 1, w + 2, h + 2).intersect(pyramid.level_rect(level))
+    pixels = pyramid.gather(level, source)
     step = viewport.scale * (1 << level)
-    painter = QPainter(target)
-    painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-    painter.setOpacity(opacity)
-    transform = QTransform(step, 0, 0, step, viewport.offset_x, viewport.offset_y)
-    for rect in rects:
-        x, y, w, h = at_level(viewport.image_rect(rect), level)
-        source = Rect(x - 1, y - 1, w + 2, h + 2).intersect(pyramid.level_rect(level))
-        pixels = pyramid.gather(level, source)
-        painter.resetTransform()
-        painter.setClipRect(QRect(*rect))
-        painter.setTransform(transform)
-        painter.drawImage(source.x, source.y, _as_image(pixels, form))
-    painter.end()
-
-
-def _blend(target: QImage, rect: Rect, pixels: Pixels, opacity: float) -> None:
-    """Lay ``pixels`` (shape of ``rect``, premultiplied) over a picture."""
-    painter = QPainter(target)
-    painter.setOpacity(opacity)
-    painter.drawImage(rect.x, rect.y, _as_image(pixels, _OVERLAY_FORMAT))
-    painter.end()
+    painter.resetTransform()
+    painter.setClipRect(QRect(*rect))
+    painter.setTransform(QTransform(step, 0, 0, step, viewport.offset_x, viewport.offset_y))
+    painter.drawImage(source.x, source.y, _as_image(pixels, form))
 
 
 class _Strip:

@@ -32,6 +32,9 @@ from pspnet_studio.model.view_state import Look
 _FIT_MARGIN = 8
 _WHEEL_NOTCH = 120
 _NOTCHES_TO_DOUBLE = 3
+
+_BUSY_PAUSE_MS = 50
+"""While a hand is at work, what is missing elsewhere is made now and then only."""
 _WAYS = (1, 0), (0, 1), (-1, 0), (0, -1)  # of the image, by left, up, right and down: the arrow says where to look
 _PAN_KEYS = dict(zip(range(Qt.Key.Key_Left.value, Qt.Key.Key_Left.value + 4), _WAYS, strict=True))
 
@@ -198,6 +201,11 @@ class ImageView(QWidget):
             self.setCursor(Qt.CursorShape.OpenHandCursor)
 
     @property
+    def is_busy(self) -> bool:
+        """Whether a hand is at work that must not be kept waiting."""
+        return False
+
+    @property
     def is_panning(self) -> bool:
         """Whether the pointer drags the image."""
         return self._pan_button != Qt.MouseButton.NoButton
@@ -237,13 +245,13 @@ class ImageView(QWidget):
         self.update_device_rect(self._screen.invalidate_photo(region))
 
     def _on_later(self) -> None:
-        self._screen.refresh()
+        self._screen.refresh(is_busy=self.is_busy)
         self._update_region(self._screen.dirty)
         self._go_on_later()
 
     def _go_on_later(self) -> None:
         if not self._screen.is_complete and not self._later.isActive():
-            self._later.start(0)
+            self._later.start(_BUSY_PAUSE_MS if self.is_busy else 0)
 
     def _lay_out(self) -> None:
         """Fit the viewport to the widget's size, the screen's pixel ratio, and the image."""
@@ -298,7 +306,7 @@ class ImageView(QWidget):
         return QSize(800, 600)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        self._screen.refresh()
+        self._screen.refresh(all_in_sight=not self.is_busy)
         drawn = self._screen.compose()
         painter = QPainter(self)
         touched = event.region() if self._ratio == 1 else to_device(painter, event.region(), self._ratio)

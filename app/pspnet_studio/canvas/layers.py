@@ -18,7 +18,7 @@ from pspnet_studio.model.view_state import Adjustments, Look
 _PREVIEW_PX = 256
 _GREY = 0xFF808080
 
-_SAMPLE_HALVINGS = 2
+_SAMPLE_HALVINGS, _PHOTO_HALVINGS = 2, 3
 _MAX_STEP_BITS = 9  # of PlaneStore.read
 
 
@@ -43,7 +43,11 @@ class Layer:
 
 
 class ImageLayer(Layer):
-    """The photograph, opaque. It never decodes: what is not there yet is shown coarsely until it comes."""
+    """The photograph, opaque. It never decodes: what is not there yet is shown coarsely until it comes.
+
+    Of an image in memory, a pixel of a coarser level is the mean of at most 8 x 8 of those that it stands for: more
+    cannot be seen, and would take seconds where the image is large.
+    """
 
     def __init__(self, document: Document) -> None:
         self._pixels = document.pixels
@@ -64,20 +68,23 @@ class ImageLayer(Layer):
 
     def _take_source(self) -> None:
         self._is_in_memory = self._pixels.array is not None
-        self.pyramid.set_halvings(None if self._is_in_memory else 0)
+        self.pyramid.set_halvings(_PHOTO_HALVINGS if self._is_in_memory else 0)
 
     def _render(self, rect: Rect, level: int) -> Pixels | None:
         if not self._is_in_memory:
-            return self._drawn(self._pixels.read(rect, level))
-        pixels = self._drawn(self._pixels.read(self._source(rect, level)))
-        if pixels is not None:
-            for _ in range(level):
-                pixels = halved(pixels)
+            pixels = self._pixels.read(rect, level)
+            return None if pixels is None else self._colored(pixels)
+        whole = self._pixels.read(self._source(rect, level))
+        if whole is None:
+            return None
+        num_halvings = min(level, _PHOTO_HALVINGS)
+        step = 1 << level - num_halvings
+        pixels = self._colored(whole[::step, ::step])
+        for _ in range(num_halvings):
+            pixels = halved(pixels)
         return pixels
 
-    def _drawn(self, pixels: RgbImage | None) -> Pixels | None:
-        if pixels is None:
-            return None
+    def _colored(self, pixels: RgbImage) -> Pixels:
         return _rgb32(pixels if self._table is None else self._table[pixels])
 
 

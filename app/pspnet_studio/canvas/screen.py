@@ -18,7 +18,7 @@ from pspnet_studio.model.document import Document
 from pspnet_studio.model.view_state import Look
 
 _BUDGET_S = 0.008
-_MAX_DIRTY_RECTS = 24
+_MAX_DIRTY_RECTS = 12
 
 # A repaint of this many device pixels for one move of a brush is worth being cut into parts, each as wide as needed.
 _LARGE_PX = 128 * 128
@@ -133,11 +133,12 @@ class Screen:
         if painted is not None:
             return painted
         whole = self.viewport.device_rect(runs.rect)
-        parts = _parts(runs) if whole.w * whole.h >= _LARGE_PX else [runs.rect]
-        for part in parts:
-            rect = self.viewport.device_rect(part)
-            if not rect.is_empty:
-                self._dirty += QRect(*rect)
+        if self.viewport.level == 0 and self._is_complete and whole.w * whole.h >= _LARGE_PX:
+            # Its tiles are up to date, and most of the rectangle is as it was.
+            parts = [self.viewport.device_rect(part) for part in runs.parts(_NUM_BANDS)]
+            self._frame.compose(self.viewport, [part for part in parts if not part.is_empty])
+        elif not whole.is_empty:
+            self._dirty += QRect(*whole)
         return whole
 
     def invalidate_photo(self, region: Rect) -> Rect:
@@ -153,16 +154,21 @@ class Screen:
             self._dirty_ground += QRect(*rect)
         return rect
 
-    def refresh(self) -> None:
-        """Make the tiles that are wanted: first those of what changed, then, if some were missing, all in sight."""
+    def refresh(self, all_in_sight: bool = True, is_busy: bool = False) -> None:
+        """Make the tiles that are wanted: first those of what changed, then, if some were missing, all in sight.
+
+        Args:
+            all_in_sight: Whether to go on to the latter.
+            is_busy: The hand is at work: take a quarter of the time.
+        """
         if self._layers is None or (self._is_complete and self._dirty.isEmpty()):
             return
-        now = time.perf_counter()
-        was_complete = self._is_complete
+        start, budget = time.perf_counter(), _BUDGET_S / 4 if is_busy else _BUDGET_S
         area = _rect(self._dirty.boundingRect())
-        self._is_complete = self._refresh_area(self._layers, area, now)
-        if not was_complete and area != self.viewport.view_rect:
-            self._is_complete = self._refresh_area(self._layers, self.viewport.view_rect, now)
+        is_complete = self._refresh_area(self._layers, area, start, budget)
+        if not self._is_complete and area != self.viewport.view_rect:
+            is_complete = all_in_sight and self._refresh_area(self._layers, self.viewport.view_rect, start, budget)
+        self._is_complete = is_complete
 
     @property
     def dirty(self) -> QRegion:
@@ -179,13 +185,13 @@ class Screen:
         self._frame.compose(self.viewport, [rect for rect in rects if not rect.is_empty])
         return region
 
-    def _refresh_area(self, layers: tuple[ImageLayer, OverlayLayer], area: Rect, start: float) -> bool:
+    def _refresh_area(self, layers: tuple[ImageLayer, OverlayLayer], area: Rect, start: float, budget: float) -> bool:
         photo, overlay = layers
         # The overlay is the smaller part, and follows the hand: it gets the first half of the time.
         is_hidden = self._frame.opacity == 0
-        overlay_is_complete = is_hidden or self._refresh_layer(overlay, area, start + _BUDGET_S / 2)
+        overlay_is_complete = is_hidden or self._refresh_layer(overlay, area, start + budget / 2)
         if not self._photo_is_complete:  # it never changes: a stroke costs it nothing
-            is_complete = self._refresh_layer(photo, area, start + _BUDGET_S, is_ground=True)
+            is_complete = self._refresh_layer(photo, area, start + budget, is_ground=True)
             self._photo_is_complete = is_complete and area == self.viewport.view_rect
             return is_complete and overlay_is_complete
         return overlay_is_complete
@@ -205,13 +211,6 @@ class Screen:
                 if is_ground:
                     self._dirty_ground += QRect(*rect)
         return is_complete
-
-
-def _parts(runs: Runs) -> list[Rect]:
-    """Rectangles that hold all pixels, and little else where those are a crescent."""
-    x, y, w, h = runs.rect
-    halves = Rect(x, y, w // 2, h), Rect(x + w // 2, y, w - w // 2, h)
-    return [band for half in halves for band in runs.within(half).bands(_NUM_BANDS)]
 
 
 def _few_rects(region: QRegion) -> list[Rect]:

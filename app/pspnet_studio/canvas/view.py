@@ -178,6 +178,10 @@ class CanvasView(ImageView):
         if not self.is_panning:
             self._tool.paint_guides(painter)
 
+    @property
+    def is_busy(self) -> bool:
+        return self._tool.is_dragging
+
     def update_cursor(self) -> None:
         """Show the pointer that fits to what a press would do now."""
         if self._document is None or self.is_panning or self.is_space_down:

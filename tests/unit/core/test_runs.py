@@ -57,15 +57,15 @@ def test_where_keeps_the_chosen_pixels(mask: NDArray[np.bool_], seed: int) -> No
 
 @settings(deadline=None)
 @given(MASKS, st.integers(1, 5))
-def test_bands_hold_all_pixels_and_lie_in_the_rectangle(mask: NDArray[np.bool_], num_bands: int) -> None:
+def test_bands_and_parts_hold_all_pixels_and_lie_in_the_rectangle(mask: NDArray[np.bool_], num_bands: int) -> None:
     runs = runs_of(mask)
-    covered = np.zeros_like(mask)
-    bands = runs.bands(num_bands)
-    for band in bands:
-        assert band.intersect(runs.rect) == band
-        covered[band.slices] = True
-    assert (mask <= covered).all()
-    assert len(bands) <= num_bands
+    for rects, most in ((runs.bands(num_bands), num_bands), (runs.parts(num_bands), 2 * num_bands)):
+        covered = np.zeros_like(mask)
+        for rect in rects:
+            assert rect.intersect(runs.rect) == rect
+            covered[rect.slices] = True
+        assert (mask <= covered).all()
+        assert len(rects) <= most
 
 
 @settings(max_examples=50, deadline=None)
