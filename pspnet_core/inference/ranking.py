@@ -91,7 +91,8 @@ def rank(
     """Put the images that are not corrected yet in the order in which to correct them.
 
     Args:
-        summaries: Of all images that take part, the corrected ones included, by key; all with a model's doubt or none.
+        summaries: Of all images that take part, the corrected ones included, by key. A group of which only images
+            without a model's doubt are known counts as one of usual doubt.
         corrected: Keys of the images that are labelled; those without a summary do not count.
         labelled_px: Class id -> labelled pixels of the project, for :attr:`Reason.RARE`.
         seed: Of the grouping.
@@ -172,13 +173,15 @@ def _nearest(points: NDArray[np.float32], centres: NDArray[np.float32]) -> NDArr
 def _weights(groups: _Groups, summaries: list[ImageSummary]) -> NDArray[np.float64]:
     """(G,) how much a group counts."""
     weights: NDArray[np.float64] = np.sqrt(groups.shares.mean(axis=0))
-    if any(summary.doubt is None for summary in summaries):
+    known = [(of, summary.doubt) for of, summary in zip(groups.of_cells, summaries, strict=True)]
+    told = [(of, doubt) for of, doubt in known if doubt is not None]
+    if not told:
         return weights
-    doubt = np.concatenate([summary.doubt for summary in summaries if summary.doubt is not None])
-    of_cells = np.concatenate(groups.of_cells)
+    of_cells, doubts = (np.concatenate(parts) for parts in zip(*told, strict=True))
+    overall = max(float(doubts.mean()), 1e-6)
     cells = np.bincount(of_cells, minlength=len(weights))
-    mean = np.bincount(of_cells, doubt, len(weights)) / np.maximum(cells, 1)
-    overall = max(float(doubt.mean()), 1e-6)
+    mean = np.bincount(of_cells, doubts, len(weights)) / np.maximum(cells, 1)
+    mean[cells == 0] = overall
     return weights * (1 - _UNSURE_SHARE + _UNSURE_SHARE * mean / overall)
 
 

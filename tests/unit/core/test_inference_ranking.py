@@ -62,6 +62,13 @@ def test_doubt_draws_the_queue_to_what_the_model_does_not_know():
     assert keys(rank(images(0.1, 0.9), []))[0] == "wood"
 
 
+def test_what_doubt_is_known_counts_while_the_rest_is_still_on_its_way():
+    images = {"sea": summary((1, 40), doubt=0.9), "wood": summary((2, 40), doubt=0.1), "sky": summary((0, 40))}
+    assert keys(rank(images, [])) == ["sea", "sky", "wood"]
+    ranked = rank(images | {"done": summary((3, 40))}, ["done"])  # one that is corrected needs none
+    assert keys(ranked) == ["sea", "sky", "wood"]
+
+
 def test_the_order_does_not_depend_on_the_order_of_the_arguments_and_repeats():
     images = {str(i): summary((i % D, 20), ((2 * i + 1) % D, 20), seed=i) for i in range(20)}
     backwards = dict(reversed(images.items()))
