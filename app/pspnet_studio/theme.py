@@ -10,7 +10,7 @@ from typing import Literal
 
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QColor, QPalette
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QAbstractSpinBox, QApplication
 
 from pspnet_studio.assets import resource_path
 
@@ -208,6 +208,11 @@ def apply(app: QApplication, choice: ThemeChoice) -> ThemeManager:
     return ThemeManager(app, choice)
 
 
+def indent_value(box: QAbstractSpinBox) -> None:
+    """Keep the value of a number field off its border: style sheets do not reach the text in it."""
+    box.lineEdit().setTextMargins(SPACE_XS, 0, 0, 0)
+
+
 def style_sheet(t: Tokens) -> str:
     """The style sheet of a theme.
 
@@ -348,6 +353,7 @@ QTabBar::tab:selected { color: @text; border-bottom-color: @accent; }
 
 QDialogButtonBox { dialogbuttonbox-buttons-have-icons: 0; }
 QLabel { background: transparent; }
+QLabel[look="chip"] { color: #ffffff; background-color: rgba(0, 0, 0, 170); border-radius: 4px; padding: 2px 8px; }
 QLabel[look="muted"] { color: @muted; }
 QLabel[look="title"] { font-weight: 600; }
 QLabel[look="error"] { color: @error; }

@@ -6,7 +6,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtWidgets import QLabel, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QSplitter, QWidget
 
 from pspnet_core.classes import ClassSet
 from pspnet_studio.canvas.image_view import ImageView
@@ -15,6 +15,7 @@ from pspnet_studio.messages import tr
 from pspnet_studio.model.document import Document
 from pspnet_studio.model.tool_state import ToolState
 from pspnet_studio.model.view_state import OverlayMode, ViewState, mode_texts
+from pspnet_studio.theme import SPACE_S
 
 
 class Arrangement(StrEnum):
@@ -51,7 +52,10 @@ class CompareView(QSplitter):
         self._canvas, self._tool_state, self._view_state = canvas, tool_state, view_state
         self._classes = ClassSet()
         self._arrangement = Arrangement.SINGLE
-        self._others: list[tuple[ImageView, OverlayMode | None, QWidget]] = []
+        self._others: list[tuple[ImageView, OverlayMode | None]] = []
+        self._sizes: dict[ImageView, tuple[int, int]] = {}
+        self._title = _title(canvas)
+        self._title.hide()
         self._moves = False
         self.addWidget(canvas)
         canvas.viewport_changed.connect(lambda: self._follow(canvas))
@@ -66,20 +70,22 @@ class CompareView(QSplitter):
     @property
     def others(self) -> list[ImageView]:
         """The views beside the canvas."""
-        return [view for view, _, _ in self._others]
+        return [view for view, _ in self._others]
 
     def set_arrangement(self, arrangement: Arrangement) -> None:
         """Put other views beside the canvas, or none."""
         if arrangement is self._arrangement:
             return
         self._arrangement = arrangement
-        for view, _, pane in self._others:
+        is_fitted = self._canvas.is_fitted
+        for view, _ in self._others:
             view.set_document(None)
-            pane.setParent(None)
-            pane.deleteLater()
+            view.setParent(None)
+            view.deleteLater()
+        self._sizes.clear()
         self._others = [self._make(mode) for mode in _MODES[arrangement]]
-        for _, _, pane in self._others:
-            self.addWidget(pane)
+        for view in self.others:
+            self.addWidget(view)
         self.setSizes([1000] * self.count())
         # In a comparison the canvas shows the labels alone; before and after it shows what it showed.
         if arrangement is Arrangement.COMPARE:
@@ -88,6 +94,8 @@ class CompareView(QSplitter):
             self._view_state.set_mode(OverlayMode.CLASSES)
         self._on_look()
         self._follow(self._canvas)
+        if is_fitted:
+            self._canvas.fit()
 
     def set_document(self, document: Document | None) -> None:
         """Show another document in the views beside the canvas."""
@@ -101,7 +109,7 @@ class CompareView(QSplitter):
         for view in self.others:
             view.set_classes(classes)
 
-    def _make(self, mode: OverlayMode | None) -> tuple[ImageView, OverlayMode | None, QWidget]:
+    def _make(self, mode: OverlayMode | None) -> tuple[ImageView, OverlayMode | None]:
         view = ImageView()
         view.setMinimumSize(QSize(120, 120))
         view.set_classes(self._classes)
@@ -109,20 +117,14 @@ class CompareView(QSplitter):
         view.viewport_changed.connect(lambda: self._follow(view))
         text = tr("Photograph") if mode is None else mode_texts()[mode]
         view.setAccessibleName(text)
-        title = QLabel(text)
-        title.setProperty("look", "muted")
-        title.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        pane = QWidget()
-        layout = QVBoxLayout(pane)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(view, 1)
-        layout.addWidget(title)
-        return view, mode, pane
+        _say(_title(view), text)
+        return view, mode
 
     def _on_look(self) -> None:
         look = self._view_state.look
-        for view, mode, _ in self._others:
+        _say(self._title, mode_texts()[look.mode])
+        self._title.setVisible(bool(self._others))
+        for view, mode in self._others:
             view.set_look(look if mode is None else replace(look, mode=mode))
             view.set_overlay_opacity(0.0 if mode is None else self._tool_state.opacity)
 
@@ -130,6 +132,10 @@ class CompareView(QSplitter):
         """Show in all views what one of them shows."""
         if self._moves or not self._others:
             return
+        size = leader.viewport.view_w, leader.viewport.view_h
+        if leader is not self._canvas and self._sizes.get(leader) != size:  # nobody moved it, it got another size
+            self._sizes[leader] = size
+            leader = self._canvas
         self._moves = True
         try:
             for view in (self._canvas, *self.others):
@@ -137,3 +143,17 @@ class CompareView(QSplitter):
                     view.look_where(leader)
         finally:
             self._moves = False
+
+
+def _title(view: ImageView) -> QLabel:
+    """A line in the corner of a view that lets the mouse through."""
+    title = QLabel(view)
+    title.setProperty("look", "chip")
+    title.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+    title.move(SPACE_S, SPACE_S)
+    return title
+
+
+def _say(title: QLabel, text: str) -> None:
+    title.setText(text)
+    title.adjustSize()

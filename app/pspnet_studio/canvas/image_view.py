@@ -6,7 +6,6 @@ import math
 
 from PySide6.QtCore import QEvent, QPoint, QPointF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
-    QInputDevice,
     QKeyEvent,
     QMouseEvent,
     QNativeGestureEvent,
@@ -25,6 +24,7 @@ from pspnet_core.types import Rect
 from pspnet_studio.canvas.colors import ColorTable
 from pspnet_studio.canvas.device_pixels import to_device, wholly_inside
 from pspnet_studio.canvas.screen import Screen
+from pspnet_studio.canvas.touchpad import is_touchpad
 from pspnet_studio.canvas.viewport import Viewport
 from pspnet_studio.model.document import Document
 from pspnet_studio.model.view_state import Look
@@ -32,6 +32,7 @@ from pspnet_studio.model.view_state import Look
 _FIT_MARGIN = 8
 _WHEEL_NOTCH = 120
 _NOTCHES_TO_DOUBLE = 3
+_LINE_POWER = 0.25
 
 _BUSY_PAUSE_MS = 50
 """While a hand is at work, what is missing elsewhere is made now and then only."""
@@ -53,7 +54,7 @@ class ImageView(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._document: Document | None = None
-        self._classes, self._look = ClassSet(), Look()
+        self._classes, self._look, self._opacity = ClassSet(), Look(), 1.0
         self._screen = Screen(ColorTable(self._classes))
         self._painted = Rect(0, 0, 0, 0)  # what was painted last
         self._is_fitted = True
@@ -88,6 +89,11 @@ class ImageView(QWidget):
         return self.viewport.scale
 
     @property
+    def is_fitted(self) -> bool:
+        """Whether the whole image is shown, also after the view is resized."""
+        return self._is_fitted
+
+    @property
     def is_complete(self) -> bool:
         """Whether everything in sight is on screen as well as it can be; False while tiles are being made or read."""
         return self._screen.is_complete and not self._screen.is_waiting and self._screen.dirty.isEmpty()
@@ -117,6 +123,7 @@ class ImageView(QWidget):
         """Show overlay and photograph in another way."""
         self._look = look
         self._recolor()
+        self.set_overlay_opacity(self._opacity)
 
     def _recolor(self) -> None:
         if self._screen.set_colors(ColorTable(self._classes, self._look.highlight), self._look):
@@ -160,8 +167,9 @@ class ImageView(QWidget):
         self._set_viewport(self.viewport.showing(self.zoom, x, y).panned(0, 0))
 
     def set_overlay_opacity(self, opacity: float) -> None:
-        """Opacity of what lies over the photograph, 0 to 1."""
-        self._screen.set_opacity(opacity)
+        """Opacity of what lies over the photograph, 0 to 1; thin lines are drawn stronger than regions."""
+        self._opacity = opacity
+        self._screen.set_opacity(opacity**_LINE_POWER if self._look.contours else opacity)
         self.update()
 
     # --- mapping
@@ -340,7 +348,7 @@ class ImageView(QWidget):
         if self._document is None:
             event.ignore()
             return
-        if _is_touchpad(event):
+        if is_touchpad(event):
             delta = event.pixelDelta() if not event.pixelDelta().isNull() else event.angleDelta() / 4
             self._pan(delta.x(), delta.y())
         else:
@@ -393,15 +401,3 @@ class ImageView(QWidget):
         elif not event.isAutoRepeat():
             self._is_space_down = False
             self.update_cursor()
-
-
-def _is_touchpad(event: QWheelEvent) -> bool:
-    """Whether two fingers scroll: that pans. The pixel delta alone does not tell; X11 sends one for wheels, too."""
-    if event.deviceType() == QInputDevice.DeviceType.TouchPad:
-        return True
-    return event.phase() in (
-        Qt.ScrollPhase.ScrollBegin,
-        Qt.ScrollPhase.ScrollUpdate,
-        Qt.ScrollPhase.ScrollEnd,
-        Qt.ScrollPhase.ScrollMomentum,
-    )

@@ -24,7 +24,7 @@ _MAX_STEP = 512
 _REST_MS = 150
 """Painting costs the map nothing: it is drawn again when the hand rests for so long."""
 
-_DIM, _DARK, _LIGHT = QColor(0, 0, 0, 110), QColor(0, 0, 0, 200), QColor(255, 255, 255)
+_DIM, _DARK, _LIGHT = QColor(0, 0, 0, 85), QColor(0, 0, 0, 200), QColor(255, 255, 255)
 
 
 class Minimap(QWidget):

@@ -192,8 +192,7 @@ class CanvasView(ImageView):
     # --- slots
 
     def _on_overlay_changed(self) -> None:
-        self._screen.set_opacity(self._tool_state.opacity if self._tool_state.overlay_visible else 0.0)
-        self.update()
+        self.set_overlay_opacity(self._tool_state.opacity if self._tool_state.overlay_visible else 0.0)
 
     def _on_tool_changed(self) -> None:
         self._protect()

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QGridLayout,
 from pspnet_core.classes import ClassSet
 from pspnet_studio.dialogs.class_boxes import label, primary_button, would_change
 from pspnet_studio.messages import tr
-from pspnet_studio.theme import SPACE_L, SPACE_S
+from pspnet_studio.theme import SPACE_L, SPACE_S, indent_value
 
 _WIDTH_PX = 380
 
@@ -79,6 +79,7 @@ class CleanUpDialog(QDialog):
         self._amounts = {name: kind.default for name, kind in self._kinds.items()}
         self.operation_box, self.class_box, self.replacement_box = QComboBox(), QComboBox(), QComboBox()
         self.amount_box = QSpinBox()
+        indent_value(self.amount_box)
         self._amount_label = label("", self.amount_box)
         self._replacement_label = label(tr("&Then they are"), self.replacement_box)
         self._hint, self.result_label = QLabel(), QLabel()

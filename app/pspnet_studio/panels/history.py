@@ -23,7 +23,7 @@ from pspnet_studio.model.session import Session
 from pspnet_studio.model.step_list import StepListModel, StepRole
 from pspnet_studio.panels.empty import EmptyState
 from pspnet_studio.panels.rows import draw_icon, draw_row_background, small
-from pspnet_studio.theme import SPACE_M, SPACE_S, SPACE_XS, tokens
+from pspnet_studio.theme import SPACE_M, SPACE_S, SPACE_XS, indent_value, tokens
 
 _Index = QModelIndex | QPersistentModelIndex
 _DELAY_MS = 40
@@ -71,6 +71,7 @@ class HistoryPanel(QWidget):
         self.used_label = QLabel()
         self.used_label.setProperty("look", "muted")
         self.budget_box = QSpinBox()
+        indent_value(self.budget_box)
         self._lay_out()
         self._later = QTimer(self, singleShot=True, interval=_DELAY_MS)
         self._later.timeout.connect(self.refresh)

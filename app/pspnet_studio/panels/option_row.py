@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QHBoxLayout,
 
 from pspnet_studio.model.tool_specs import Option, ToolSpec
 from pspnet_studio.model.tool_state import ToolState
-from pspnet_studio.theme import SPACE_S
+from pspnet_studio.theme import SPACE_S, indent_value
 
 Control = QCheckBox | QComboBox | QSpinBox | QDoubleSpinBox
 
@@ -55,6 +55,7 @@ class OptionRow(QWidget):
             check.toggled.connect(lambda value: self._set(option, value))
             return check
         box = QDoubleSpinBox() if isinstance(option.default, float) else QSpinBox()
+        indent_value(box)
         box.setRange(option.minimum, option.maximum)
         box.setSuffix(option.suffix)
         box.setKeyboardTracking(False)

@@ -11,7 +11,7 @@ from pspnet_studio.messages import tr
 from pspnet_studio.model.tool_specs import tool_specs
 from pspnet_studio.model.tool_state import MAX_DIAMETER, MIN_DIAMETER, ToolState
 from pspnet_studio.panels.option_row import OptionRow
-from pspnet_studio.theme import SPACE_L, SPACE_S, SPACE_XS
+from pspnet_studio.theme import SPACE_L, SPACE_S, indent_value
 
 _SLIDER_STEPS = 300
 _DECADES = math.log(MAX_DIAMETER / MIN_DIAMETER)
@@ -62,7 +62,7 @@ class ToolOptions(QWidget):
         self.diameter_box.setRange(MIN_DIAMETER, MAX_DIAMETER)
         self.diameter_box.setSuffix(tr(" px"))
         self.diameter_box.setKeyboardTracking(False)
-        self.diameter_box.lineEdit().setTextMargins(SPACE_XS, 0, 0, 0)
+        indent_value(self.diameter_box)
         self.diameter_box.setToolTip(size_tip)
         self.diameter_box.setAccessibleName(tr("Brush diameter in image pixels"))
         self.opacity_slider.setRange(0, 100)

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QSp
 from pspnet_core.imaging.deep import MAX_VALUE, DeepImage, Window
 from pspnet_studio.messages import tr
 from pspnet_studio.model.window_level import WindowLevel
-from pspnet_studio.theme import RADIUS, SPACE_S, SPACE_XS, tokens
+from pspnet_studio.theme import RADIUS, SPACE_S, SPACE_XS, indent_value, tokens
 
 _HISTOGRAM_PX, _GRIP_PX = 72, 7
 
@@ -81,7 +81,8 @@ class WindowLevelBox(QWidget):
             widget.setEnabled(has_values)
         self.full_button.setEnabled(not model.window.is_full)
         self._note.setText(
-            model.problem or tr("This changes only how the image looks here: the network and the tools see the full range.")
+            model.problem
+            or tr("This changes only how the image looks here: the network and the tools see the full range.")
         )
 
     # --- Qt
@@ -185,6 +186,7 @@ class Histogram(QWidget):
 
 def _value_box(low: int, high: int) -> QSpinBox:
     box = QSpinBox()
+    indent_value(box)
     box.setRange(low, high)
     box.setSingleStep(64)
     box.setGroupSeparatorShown(True)

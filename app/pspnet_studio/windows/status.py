@@ -29,7 +29,11 @@ def pixel_text(pixel: Pixel, classes: ClassSet) -> str:
         Provenance.IMPORTED: tr("imported"),
     }
     text = f"{name} · {sources.get(pixel.provenance, '')}"
-    return text if pixel.confidence is None else f"{text} {pixel.confidence:.0%}"
+    return (
+        text
+        if pixel.confidence is None
+        else tr("{text} {percent} %").format(text=text, percent=round(pixel.confidence * 100))
+    )
 
 
 class StatusLine(QStatusBar):

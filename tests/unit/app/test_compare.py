@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PySide6.QtCore import QPointF
+from PySide6.QtWidgets import QLabel
 
 from pspnet_core.classes import ClassSet
 from pspnet_core.imaging.planes import PlaneStore
@@ -88,3 +89,26 @@ def test_going_back_takes_the_views_away(compare: CompareView) -> None:
     assert compare.view_state.look.mode is OverlayMode.CLASSES
     compare.canvas.set_zoom(2.0)  # nobody follows
     assert compare.canvas.event_to_image(QPointF(0, 0)) is not None
+
+
+def test_an_image_that_fitted_still_fits_beside_others_and_at_another_size(compare: CompareView, qtbot) -> None:
+    compare.set_arrangement(Arrangement.COMPARE)
+    qtbot.waitUntil(lambda: compare.canvas.width() < 400)
+    assert compare.canvas.visible_rect() == compare.document.rect
+    compare.resize(600, 300)
+    qtbot.waitUntil(lambda: compare.canvas.width() < 250)
+    assert compare.canvas.is_fitted
+    for view in (compare.canvas, *compare.others):
+        assert view.visible_rect() == compare.document.rect
+
+
+def test_each_view_says_what_it_shows(compare: CompareView) -> None:
+    def titles() -> list[str]:
+        labels = [view.findChild(QLabel) for view in (compare.canvas, *compare.others)]
+        return [label.text() for label in labels if label.isVisible()]
+
+    assert titles() == []
+    compare.set_arrangement(Arrangement.COMPARE)
+    assert titles() == ["My labels", "Prediction", "Difference of both"]
+    compare.set_arrangement(Arrangement.PHOTO)
+    assert titles() == ["Labels over prediction", "Photograph"]

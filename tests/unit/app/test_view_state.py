@@ -158,7 +158,7 @@ def test_view_state_tells_changes_once(qtbot) -> None:
 
 
 def test_the_text_under_the_cursor(document: Document) -> None:
-    assert pixel_text(document.pixel(6, 2), CLASSES) == "roof · predicted 50%"
+    assert pixel_text(document.pixel(6, 2), CLASSES) == "roof · predicted 50 %"
     assert pixel_text(document.pixel(1, 2), CLASSES) == "ground · painted"
     assert pixel_text(document.pixel(1, 0), CLASSES) == "erased"
     document.set_prediction(None)
