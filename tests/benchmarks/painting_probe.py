@@ -11,8 +11,8 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, Qt
-from PySide6.QtGui import QMouseEvent, QPaintEvent
-from PySide6.QtWidgets import QApplication
+from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPixmap
+from PySide6.QtWidgets import QApplication, QWidget
 
 from pspnet_core.classes import ClassSet
 from pspnet_core.imaging.planes import PlaneStore
@@ -21,8 +21,10 @@ from pspnet_studio.canvas.view import CanvasView
 from pspnet_studio.model.document import Document
 from pspnet_studio.model.tool_state import ToolState
 from tests.benchmarks.painting import _STROKE, _VIEW, path
+from tests.benchmarks.painting_load import BackgroundWork
 
 _CLASS = 1
+_PLAIN_PX = 50
 
 
 class _View(CanvasView):
@@ -50,16 +52,19 @@ def run(size: int, radii: list[int], moves: int, while_training: bool) -> dict[s
     document = _document(image)
     view.set_document(document)
     _settle(app, 0.5)
-    training = _Training() if while_training else None
+    plain = _plain(app, moves)
+    load = BackgroundWork(app) if while_training else None
     rows = []
     for zoom in ("1:1", "fit"):
         for radius in radii:
             rows.append({"size": size, "radius": radius, "zoom": zoom, **_row(app, view, image, radius, moves, zoom)})
-    if training is not None:
-        training.stop()
+    result: dict[str, Any] = {"rows": rows}
+    if load is not None:
+        load.stop()
+        result |= {"steps_meanwhile": load.num_steps, "predictions_meanwhile": load.num_predictions}
     undo = _undo(app, view, image)
-    peak = (process.memory_info().rss - before) / 1e6
-    return {"rows": rows, "rss_mb": round(peak), "rss_over_image": round(peak * 1e6 / image.nbytes, 2), **undo}
+    rss = process.memory_info().rss - before
+    return {**result, "rss_mb": round(rss / 1e6), "rss_over_image": round(rss / image.nbytes, 2), **undo, **plain}
 
 
 def _row(
@@ -94,7 +99,7 @@ def _row(
     }
 
 
-def _stroke(app: QApplication, view: _View, points: NDArray[np.float64]) -> list[float]:
+def _stroke(app: QApplication, view: _View | _Plain, points: NDArray[np.float64]) -> list[float]:
     """Seconds from each move's delivery to the end of its repaint."""
     _send(view, QEvent.Type.MouseButtonPress, points[0])
     app.processEvents()
@@ -113,7 +118,7 @@ def _stroke(app: QApplication, view: _View, points: NDArray[np.float64]) -> list
     return times
 
 
-def _send(view: _View, kind: QEvent.Type, point: NDArray[np.float64]) -> None:
+def _send(view: QWidget, kind: QEvent.Type, point: NDArray[np.float64]) -> None:
     at = QPointF(float(point[0]), float(point[1]))
     released = kind == QEvent.Type.MouseButtonRelease
     button = Qt.MouseButton.NoButton if kind == QEvent.Type.MouseMove else Qt.MouseButton.LeftButton
@@ -175,35 +180,40 @@ def _undo(app: QApplication, view: _View, image: NDArray[np.uint8]) -> dict[str,
     }
 
 
-class _Training:
-    """A fine-tune in a thread of its own, as it runs in the program."""
+class _Plain(QWidget):
+    """What a widget alone needs: it copies the rectangle under the pointer out of a picture."""
+
+    painted_at = 0.0
 
     def __init__(self) -> None:
-        import threading
+        super().__init__()
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self._picture = QPixmap(*_VIEW)
+        self._picture.fill(Qt.GlobalColor.gray)
 
-        self._stops = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        time.sleep(5)
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        at = event.position().toPoint()
+        self.update(at.x() - _PLAIN_PX // 2, at.y() - _PLAIN_PX // 2, _PLAIN_PX, _PLAIN_PX)
 
-    def stop(self) -> None:
-        self._stops.set()
-        self._thread.join()
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.drawPixmap(event.rect(), self._picture, event.rect())
+        painter.end()
+        self.painted_at = time.perf_counter()
 
-    def _run(self) -> None:
-        from pspnet_core import devices
-        from pspnet_core.training import TrainConfig, fit
-        from pspnet_core.training.data import LabelledImage
 
-        devices.set_threads(1)
-        rng = np.random.default_rng(0)
-        classes = ClassSet().add("a", index=0).add("b", index=1)
-        picture = rng.integers(0, 256, (512, 512, 3), np.uint8)
-        labels = (picture[..., 0] > 127).astype(np.uint8)
-        items = [LabelledImage("a", lambda: (picture, labels))]
-        for _ in fit(TrainConfig(train=items, classes=classes, steps=1_000_000)):
-            if self._stops.is_set():
-                return
+def _plain(app: QApplication, moves: int) -> dict[str, float]:
+    """The same moves over a plain widget."""
+    widget = _Plain()
+    widget.resize(*_VIEW)
+    widget.show()
+    _settle(app, 0.5)
+    times: list[float] = []
+    for number in range(-(-moves // _STROKE)):
+        times += _stroke(app, widget, path(_STROKE, number))
+    widget.close()
+    p50, p99 = np.percentile(np.array(times) * 1000, (50, 99))
+    return {"plain_p50_ms": round(float(p50), 2), "plain_p99_ms": round(float(p99), 2)}
 
 
 def _document(image: NDArray[np.uint8]) -> Document:
