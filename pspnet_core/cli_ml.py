@@ -95,6 +95,25 @@ def _add_predict(commands: _Commands[argparse.ArgumentParser]) -> None:
         action="store_true",
         help="also write DIR/<name>.confidence.png: round(255 x highest probability)",
     )
+    parser.add_argument(
+        "--window",
+        metavar="PX",
+        type=int,
+        help="slide a window of PX x PX pixels, a multiple of 32, by two thirds of its side (default: the whole image "
+        "at once where it fits into memory)",
+    )
+    parser.add_argument("--flip", action="store_true", help="average with the prediction of the mirrored image")
+    parser.add_argument(
+        "--scales",
+        metavar="S",
+        type=float,
+        nargs="+",
+        default=[1.0],
+        help="average over these scales, such as .75 1 1.25",
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="predict also what was predicted before by the same checkpoint"
+    )
     _add_common(parser)
     parser.set_defaults(run=predict)
 

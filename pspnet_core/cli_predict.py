@@ -3,148 +3,126 @@
 from __future__ import annotations
 
 import argparse
-import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pspnet_core.cli_output import Output, report_error
-from pspnet_core.errors import DataError, PspnetError, StorageError
+from pspnet_core.cli_output import Output, UsageError, report_error
+from pspnet_core.errors import DataError
+from pspnet_core.inference.folder import (
+    FolderEvent,
+    ImageFailed,
+    ImagePredicted,
+    check_targets,
+    find_images,
+    output_names,
+    predict_files,
+    process_place,
+    share_of,
+)
 
 if TYPE_CHECKING:
-    from pspnet_core.models.checkpoint import Checkpoint
+    from pspnet_core.inference.predictor import Predictor
 
-_KIND = "prediction"  # on the stamp of its files
+_GRID_PX = 32
+_LEAST_PX = 64
+_MUCH_FILES, _MUCH_BYTES = 16, 64_000_000  # from which on it pays to look for the fastest way to compute
 
 
 def predict(options: argparse.Namespace) -> int:
     """Predict images and write their class maps; the exit code."""
-    from pspnet_core.inference.predictor import Predictor
-    from pspnet_core.models.checkpoint import load_checkpoint
-
     output = Output(options.json)
-    names = _output_names(_find_images(options.inputs))
-    _check_targets(names, options.out, options.confidence)
-    predictor = Predictor(load_checkpoint(options.checkpoint), options.device)
-    num_failed = 0
-    for image_path, name in names.items():
-        try:
-            row = _predict_file(predictor, image_path, options.out / name, options.confidence)
-        except PspnetError as error:
-            if isinstance(error, StorageError):
-                raise
-            report_error(error)
-            num_failed += 1
-            continue
-        output.event(row)
-        output.text(f"{image_path} -> {row['output']}")
-    output.event({"event": "finished", "predicted": len(names) - num_failed, "failed": num_failed})
-    if num_failed:
+    rank, num_processes, local_rank = process_place()
+    names = output_names(find_images(options.inputs))
+    if rank == 0 or num_processes == 1:
+        check_targets(names, options.out, options.confidence)
+    counts = dict.fromkeys(("predicted", "skipped", "failed"), 0)
+    with _Together(num_processes):
+        own = share_of(names, rank, num_processes)
+        is_much = len(own) >= _MUCH_FILES or sum(image.stat().st_size for image in own) >= _MUCH_BYTES
+        predictor = _predictor(options, local_rank, num_processes, is_much)
+        for event in predict_files(predictor, own, options.out, options.confidence, options.again):
+            _report(event, output, counts)
+    place = {"rank": rank, "processes": num_processes} if num_processes > 1 else {}
+    output.event({"event": "finished", **counts, **place})
+    if counts["skipped"]:
+        output.text(f"{counts['skipped']} image(s) were predicted in the same way before.")
+    if counts["failed"]:
         raise DataError(
-            f"{num_failed} of {len(names)} image(s) could not be predicted.", "They are named above.", "Repair them."
+            f"{counts['failed']} of {len(own)} image(s) could not be predicted.",
+            "They are named above.",
+            "Repair them.",
         )
     return 0
 
 
-def _predict_file(predictor: Any, image_path: Path, target: Path, confidence: bool) -> dict[str, Any]:
-    from PIL import Image
+def _predictor(options: argparse.Namespace, local_rank: int, num_processes: int, tune: bool) -> Predictor:
+    from pspnet_core.inference.predictor import Predictor
+    from pspnet_core.inference.views import Views
+    from pspnet_core.models.checkpoint import load_checkpoint
 
-    from pspnet_core.imaging.class_maps import write_class_map, write_png
-    from pspnet_core.imaging.read import read_image
-    from pspnet_core.imaging.stamp import stamp
+    device = options.device
+    if num_processes > 1 and device in ("auto", "cuda"):
+        import torch
 
-    start = time.monotonic()
-    prediction = predictor.predict(read_image(image_path))
-    checkpoint: Checkpoint = predictor.checkpoint
-    row: dict[str, Any] = {"event": "predicted", "input": str(image_path), "output": str(target)}
-    write_class_map(target, prediction.class_map, checkpoint.classes, stamp(_KIND, prediction.class_map))
-    if confidence:
-        beside = _confidence_file(target)
-        write_png(beside, Image.fromarray(prediction.confidence), stamp(_KIND, prediction.confidence))
-        row["confidence"] = str(beside)
-    return row | {"seconds": round(time.monotonic() - start, 3)}
-
-
-def _find_images(inputs: Sequence[Path]) -> list[tuple[Path, Path]]:
-    """(image, its path below the folder that was given), in order, each image once. Raises: DataError."""
-    from pspnet_core.imaging.read import IMAGE_SUFFIXES
-
-    found: dict[Path, Path] = {}
-    for path in inputs:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
-            found |= {p: p.relative_to(path) for p in inside if not _is_hidden(p.relative_to(path))}
-        elif path.exists():
-            found[path] = Path(path.name)
-        else:
-            raise DataError(f"There is no file or folder {path}.", remedy="Check the name.")
-    if not found:
-        raise DataError(
-            "There is no image to predict.",
-            f"Looked in {', '.join(map(str, inputs))} for {', '.join(sorted(IMAGE_SUFFIXES))}.",
-            "Give images or folders that hold some.",
-        )
-    return list(found.items())
+        device = f"cuda:{local_rank}" if torch.cuda.is_available() else "cpu"
+    try:
+        views = Views(options.flip, tuple(options.scales))
+        window = options.window
+        if window is not None and (window < _LEAST_PX or window % _GRID_PX):
+            raise ValueError(f"window must be a multiple of {_GRID_PX} and at least {_LEAST_PX}, found {window}")
+    except ValueError as error:
+        raise UsageError(f"{error}.") from error
+    overlap = {} if window is None else {"overlap_px": -(-window // (3 * _GRID_PX)) * _GRID_PX}  # two thirds on
+    return Predictor(load_checkpoint(options.checkpoint), device, window, views=views, tune=tune, **overlap)
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _report(event: FolderEvent, output: Output, counts: dict[str, int]) -> None:
+    if isinstance(event, ImageFailed):
+        counts["failed"] += 1
+        report_error(event.error)
+        output.event({"event": "failed", "input": str(event.image), "done": event.done, "total": event.total})
+    elif isinstance(event, ImagePredicted):
+        counts["skipped" if event.was_there else "predicted"] += 1
+        row: dict[str, Any] = {
+            "event": "skipped" if event.was_there else "predicted",
+            "input": str(event.image),
+            "output": str(event.output),
+            "seconds": round(event.seconds, 3),
+            "done": event.done,
+            "total": event.total,
+            "seconds_left": None if event.seconds_left is None else round(event.seconds_left, 1),
+        }
+        output.event(row | ({"confidence": str(event.confidence)} if event.confidence is not None else {}))
+        if not event.was_there:
+            output.text(f"{event.image} -> {event.output} ({event.done} of {event.total}{_left(event.seconds_left)})")
 
 
-def _output_names(images: Iterable[tuple[Path, Path]]) -> dict[Path, Path]:
-    """Image -> path of its class map below the output folder: its stem, or its whole name where stems collide.
+def _left(seconds: float | None) -> str:
+    return "" if not seconds else f", {seconds:.0f} s left" if seconds < 120 else f", {seconds / 60:.0f} min left"
 
-    Raises:
-        DataError: Two images from different folders have the same name.
+
+class _Together:
+    """Processes of ``torchrun`` that end together: it would end the others when the first one fails.
+
+    Args:
+        num_processes: 1 for no others.
     """
-    images = list(images)
-    uses = Counter(relative.with_suffix(".png") for _, relative in images)
-    names = {
-        image: relative.with_suffix(".png") if uses[relative.with_suffix(".png")] == 1 else Path(f"{relative}.png")
-        for image, relative in images
-    }
-    double = [name for name, count in Counter(names.values()).items() if count > 1]
-    if double:
-        who = ", ".join(str(image) for image, name in names.items() if name == double[0])
-        raise DataError(f"Several images would be written to {double[0]}.", f"{who}.", "Predict them separately.")
-    return names
 
+    def __init__(self, num_processes: int) -> None:
+        self._num_processes = num_processes
 
-def _check_targets(names: Mapping[Path, Path], out: Path, confidence: bool) -> None:
-    """Find everything that is in the way before the first file is written.
+    def __enter__(self) -> None:
+        if self._num_processes > 1:
+            from datetime import timedelta
 
-    Raises:
-        DataError: A file to write is one of the images, or was not written by this command, or was edited since; or
-            two files would have the same name.
-    """
-    from pspnet_core.imaging.stamp import is_stamped
+            import torch.distributed as dist
 
-    masks = [out / name for name in names.values()]
-    targets = masks + ([_confidence_file(mask) for mask in masks] if confidence else [])
-    if double := [path for path, count in Counter(targets).items() if count > 1]:
-        raise DataError(f"Several files would be written to {double[0]}.", remedy="Predict the images separately.")
-    images = {_identity(image) for image in names}
-    present = [target for target in targets if target.exists()]
-    if own := [target for target in present if _identity(target) in images]:
-        raise DataError(
-            f"{own[0]} is one of the images to predict and would be overwritten.",
-            f"{len(own)} class map(s) would take the place of an image. Nothing was written.",
-            "Choose another folder for --out.",
-        )
-    if foreign := [target for target in present if not is_stamped(target, _KIND)]:
-        raise DataError(
-            f"{len(foreign)} file(s) are in the way in {out}.",
-            f"For example {foreign[0]}: it was not written by predict, or was changed since. Nothing was written.",
-            "Choose an empty folder for --out.",
-        )
+            dist.init_process_group("gloo", timeout=timedelta(days=7))
+            dist.barrier()  # nobody writes before the first process has looked at what is there
 
+    def __exit__(self, *error: object) -> None:
+        if self._num_processes > 1:
+            import torch.distributed as dist
 
-def _identity(path: Path) -> tuple[int, int]:
-    """The same for all names of one file."""
-    status = path.stat()
-    return status.st_dev, status.st_ino
-
-
-def _confidence_file(mask: Path) -> Path:
-    return mask.with_name(f"{mask.stem}.confidence.png")
+            if error[0] is None:
+                dist.barrier()
+            dist.destroy_process_group()

@@ -32,3 +32,14 @@ def is_stamped(path: Path, kind: str) -> bool:
             return bool(image.info.get("Software") == stamp(kind, np.asarray(image)))
     except ImageReadError:
         return False
+
+
+def stamped_kind(path: Path) -> str | None:
+    """The kind on the stamp of a PNG that still has the same pixels; None for every other file."""
+    try:
+        with open_raw(path) as image:
+            text, pixels = str(image.info.get("Software", "")), np.asarray(image)
+    except ImageReadError:
+        return None
+    kind = text.removeprefix(f"{SOFTWARE} ").rpartition(" ")[0]
+    return kind if text == stamp(kind, pixels) else None

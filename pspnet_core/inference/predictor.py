@@ -124,6 +124,11 @@ class Predictor:
         scale = max(self._views.scales) ** 2
         self._per_px = math.ceil(bytes_per_pixel(checkpoint.config, self.engine.bytes_per_value) * max(1.0, scale))
 
+    @property
+    def description(self) -> str:
+        """What predictions depend on, apart from the image."""
+        return f"{self.checkpoint.id} {self._window_px} {self._overlap_px} {self._views}"
+
     def predict(self, image: RgbImage | ImageSource, margin: bool = False) -> Prediction:
         """Class ids and confidence of an (H, W, 3) uint8 RGB image. Raises: see :meth:`predict_windows`."""
         for event in self.predict_windows(image, margin=margin):

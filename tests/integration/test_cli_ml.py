@@ -1,6 +1,9 @@
 """train, predict and evaluate on the command line, on tiny pictures."""
 
 import json
+import shutil
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -111,13 +114,64 @@ def test_predict_files_and_folders(data, checkpoint, tmp_path, capsys):
     single = data / "images" / "test" / "p0.png"
     assert run("predict", checkpoint, single, data / "images", "--out", out, "--confidence", "--json") == 0
     events = rows(capsys.readouterr().out)
-    assert events[-1] == {"event": "finished", "predicted": 7, "failed": 0}
+    assert events[-1] == {"event": "finished", "predicted": 7, "skipped": 0, "failed": 0}
     assert (out / "train" / "p3.png").exists()
     class_map = read_class_map(out / "test" / "p0.png")
     assert class_map.shape == (96, 96)
     assert set(np.unique(class_map)) <= set(CLASSES.indices)
     with Image.open(out / "test" / "p0.confidence.png") as image:
         assert (image.mode, image.size) == ("L", (96, 96))
+
+
+def test_predict_goes_on_where_it_stopped(data, checkpoint, photos, tmp_path, capsys):
+    out = tmp_path / "out"
+
+    def finished(*options):
+        assert run("predict", checkpoint, photos, "--out", out, "--json", *options) == 0
+        events = rows(capsys.readouterr().out)
+        assert [event["done"] for event in events[:-1]] == [1, 2]
+        return events[-1]["predicted"], events[-1]["skipped"]
+
+    assert finished() == (2, 0)
+    before = contents(out)
+    assert finished() == (0, 2)
+    (out / "a.png").unlink()
+    assert finished() == (1, 1)
+    assert contents(out) == before
+    assert finished("--again") == (2, 0)
+    assert finished("--flip") == (2, 0)  # something else
+    assert finished("--flip", "--confidence") == (2, 0)
+    assert finished("--flip", "--confidence") == (0, 2)
+    with Image.open(photos / "a.png") as image:
+        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(photos / "a.png")
+    assert finished("--flip", "--confidence") == (1, 1)
+
+
+def test_predict_with_windows_and_scales(checkpoint, photos, tmp_path):
+    options = ("--window", 64, "--scales", 0.75, 1, "--flip")
+    assert run("predict", checkpoint, photos, "--out", tmp_path / "o", *options) == 0
+    assert read_class_map(tmp_path / "o" / "a.png").shape == (96, 96)
+    for wrong in (("--window", 50), ("--scales", 0.01)):
+        assert run("predict", checkpoint, photos, "--out", tmp_path / "o2", *wrong) == 2
+    assert not (tmp_path / "o2").exists()
+
+
+def test_predict_is_shared_by_two_processes(checkpoint, data, tmp_path):
+    """Under torchrun each image is predicted once, and a broken one in one process does not end the other."""
+    folder = tmp_path / "in"
+    shutil.copytree(data / "images", folder)
+    (folder / "aaa.jpg").write_bytes(b"not an image")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "pspnet_studio", "predict", str(checkpoint), str(folder), "--out", str(tmp_path / "o"), "--json"]
+    done = subprocess.run([*command, "--device", "cpu"], capture_output=True, text=True, timeout=200)
+    assert done.returncode == 1
+    events = rows("\n".join(line for line in done.stdout.splitlines() if line.startswith("{")))
+    ends = [event for event in events if event["event"] == "finished"]
+    assert {end["rank"] for end in ends} == {0, 1}
+    assert sum(end["predicted"] for end in ends) == 7
+    assert sum(end["failed"] for end in ends) == 1
+    assert len([event for event in events if event["event"] == "predicted"]) == 7
+    assert len(list((tmp_path / "o").rglob("*.png"))) == 7
 
 
 def test_predict_keeps_images_of_one_stem_apart(data, checkpoint, tmp_path):
