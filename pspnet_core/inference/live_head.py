@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pspnet_core.imaging.cv import cv2
-from pspnet_core.inference.live_sharpen import Planes, Sharpener, coarse, fine, softmax
+from pspnet_core.inference.live_sharpen import Planes, Sharpener, fine, softmax
 from pspnet_core.inference.live_solver import Solution, fit_logistic
 from pspnet_core.types import UNLABELLED, ClassMap, Prediction, Rect
 
@@ -75,10 +75,6 @@ class Answer:
     class_ids: tuple[int, ...]
     height: int
     width: int
-
-    def quick(self) -> Prediction:
-        """At image size, with the borders of the cells."""
-        return coarse(self.planes, self.class_ids, self.height, self.width)
 
 
 class LiveHead:

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 _BY_HAND = (int(Provenance.PAINTED), int(Provenance.IMPORTED))
 _ERASED = int(Provenance.ERASED)
+_BLOCK_CELLS, _NEARLY_ALL = 64, 0.8
 _STRIP = 1 << 22  # pixels that are looked at in one go
 
 
@@ -71,10 +72,12 @@ class Shown:
 
     Attributes:
         prediction: None where nothing speaks for two classes: the version's own prediction stays.
+        changed: Where its classes differ from those of the answer before; None = anywhere.
         is_final: Whether borders are as fine as they get.
     """
 
     prediction: Prediction | None
+    changed: tuple[Rect, ...] | None
     is_final: bool
 
 
@@ -109,34 +112,49 @@ class LiveFit:
 
     def refit(self, marks: Marks) -> Iterator[Shown]:
         """Look at what changed, fit, and yield the answer: at once, and again with finer borders where that differs."""
-        from pspnet_core.inference.live_sharpen import best_of, fine
+        from pspnet_core.inference.live_sharpen import best_of, coarse, fine
 
         for rect in marks.changed:
             self._look_at(marks, rect)
         ids = set(np.unique(self._marked).tolist()) - {UNLABELLED}
         says_something = ids or (self._erased != UNLABELLED).any()
         if not (self._has_kept or (says_something and self._prior is not None) or len(ids) >= 2):
-            yield Shown(None, True)
+            self._answered[:] = UNLABELLED
+            yield Shown(None, None, True)
             return
         answer = self._head.answer(self._marked, self._erased)
         if answer is None or len(answer.class_ids) < 2:
-            yield Shown(None, True)
+            self._answered[:] = UNLABELLED
+            yield Shown(None, None, True)
             return
-        self._answered = best_of(answer.planes, answer.class_ids)[0]
-        quick = answer.quick()
-        is_final = quick.class_map.shape == self._features.grid
-        yield Shown(quick, is_final)
+        before = self._answered
+        self._answered, confidence = best_of(answer.planes, answer.class_ids)
+        quick = coarse(self._answered, confidence, answer.height, answer.width)
+        yield Shown(quick, self._differences(before), is_final := quick.class_map is self._answered)
         if is_final:
             return
         for prediction in fine(answer.planes, answer.class_ids, answer.height, answer.width):
             if prediction is not None:
-                yield Shown(prediction, True)
+                yield Shown(prediction, None, True)
 
     def rows(self) -> KeptRows | None:
         """What this image leaves for later ones; None when nothing is marked."""
         return self._head.marked_rows(self._marked) if (self._marked != UNLABELLED).any() else None
 
     # --- inside
+
+    def _differences(self, before: ClassMap) -> tuple[Rect, ...] | None:
+        """Blocks of the image in which a cell has another class than before; None where that is nearly all."""
+        rows, columns = self._features.grid
+        differs = before != self._answered
+        differs = np.logical_or.reduceat(differs, np.arange(0, rows, _BLOCK_CELLS), axis=0)
+        differs = np.logical_or.reduceat(differs, np.arange(0, columns, _BLOCK_CELLS), axis=1)
+        if differs.mean() > _NEARLY_ALL:
+            return None
+        whole = Rect(0, 0, columns, rows)
+        corners = (np.argwhere(differs) * _BLOCK_CELLS).tolist()
+        cells = (Rect(x, y, _BLOCK_CELLS, _BLOCK_CELLS).intersect(whole) for y, x in corners)
+        return tuple(self._features.pixels_of(block) for block in cells)
 
     def _look_at(self, marks: Marks, rect: Rect) -> None:
         cells = self._features.cells_in(rect)

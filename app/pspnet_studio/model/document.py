@@ -122,7 +122,10 @@ class Document(QObject):
         return self.prediction is None and all(plane.is_unwritten(rect) for plane in planes)
 
     def set_prediction(
-        self, prediction: Prediction | None, version: int | None = None, changed: Rect | None = None
+        self,
+        prediction: Prediction | None,
+        version: int | None = None,
+        changed: Rect | tuple[Rect, ...] | None = None,
     ) -> None:
         """Show another prediction (or none) under the user's pixels.
 
@@ -138,7 +141,9 @@ class Document(QObject):
             raise ValueError(f"prediction {prediction.class_map.shape} does not fit image {self.shape}")
         self.prediction = prediction
         self.prediction_version = version if prediction is not None else None
-        self.region_changed.emit(self.rect if changed is None else changed)
+        parts = (self.rect,) if changed is None else (changed,) if isinstance(changed, Rect) else changed
+        for rect in parts:
+            self.region_changed.emit(rect)
 
     def displayed(self, rect: Rect, step: int = 1) -> tuple[ClassMap, BoolMask]:
         """What is shown in ``rect`` (clipped by the caller), or in every n-th pixel of it (:meth:`PlaneStore.read`).
@@ -368,7 +373,7 @@ class Document(QObject):
         assert self.is_editing, "begin_edit first"
         for block in self._blocks(rect):
             if block not in self._before:
-                self._before[block] = (self.class_plane.read(block), self.provenance_plane.read(block))
+                self._before[block] = (self.class_plane.peek(block), self.provenance_plane.peek(block))
 
     def _blocks(self, rect: Rect) -> Iterator[Rect]:
         rect = rect.intersect(self.rect)

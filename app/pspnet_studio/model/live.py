@@ -62,7 +62,10 @@ class Live(QObject):
         self._changed: list[Rect] = []  # since the last fit was asked for
         self._unseen: list[Rect] = []  # asked for, but no fit that has looked there has answered yet
         self._seen: Prediction | None = None  # of the document, to tell its changes from those of a hand
+        self._given: Prediction | None = None
         self._has_marks = False
+        self.shows_confidence = False
+        """Whether more than the classes is seen of an answer; the window says so."""
         self.state = "off"
         """``off``, ``none`` (no image), ``preparing``, ``waiting`` (for strokes), ``fitting``, ``ready`` or ``failed``.
         """
@@ -238,7 +241,11 @@ class Live(QObject):
                 self._show_base(document)
             return
         self._note_shown(document)
-        document.set_prediction(shown.prediction, self._predictions.version_of(document.item_key))
+        # What lies there may have come from elsewhere meanwhile, and confidence changes everywhere.
+        is_ours = had_marks and document.prediction is self._given
+        changed = shown.changed if is_ours and not self.shows_confidence else None
+        self._given = shown.prediction
+        document.set_prediction(shown.prediction, self._predictions.version_of(document.item_key), changed)
         self._seen = document.prediction
 
     def _on_fitted(self, document: Document) -> None:

@@ -28,7 +28,7 @@ from pspnet_studio.model.predictions import Predictions
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.tool_state import ToolState
 from pspnet_studio.model.training import Training
-from pspnet_studio.model.view_state import ViewState
+from pspnet_studio.model.view_state import OverlayMode, ViewState
 from pspnet_studio.model.window_level import WindowLevel
 from pspnet_studio.panels.classes import ClassesPanel
 from pspnet_studio.panels.display import DisplayPanel
@@ -75,6 +75,7 @@ class MainWindow(QMainWindow):
     ) -> None:
         super().__init__()
         self._session, self._training, self._settings = session, training, settings
+        self._live = live
         self._tool_state = tool_state
         tool_state.set_diameter(settings.brush_diameter)
         tool_state.set_opacity(settings.overlay_opacity)
@@ -176,7 +177,7 @@ class MainWindow(QMainWindow):
         self.welcome.sample_requested.connect(self.commands.open_sample)
         self.welcome.recent_requested.connect(lambda folder: self.intake.open([Path(folder)]))
         self.canvas.cursor_moved.connect(self._on_cursor)
-        self.view_state.changed.connect(lambda: self.canvas.set_look(self.view_state.look))
+        self.view_state.changed.connect(self._on_look_changed)
         self.history_panel.step_chosen.connect(self.commands.go_to_step)
         self.history_panel.budget_changed.connect(self._on_undo_budget)
         self.history_panel.set_budget_mb(self._settings.undo_budget_mb)
@@ -204,6 +205,10 @@ class MainWindow(QMainWindow):
             self.guard.run(tr("logging out"), self.close)
 
     # --- reactions
+
+    def _on_look_changed(self) -> None:
+        self.canvas.set_look(self.view_state.look)
+        self._live.shows_confidence = self.view_state.look.mode is OverlayMode.CONFIDENCE
 
     def _on_project_changed(self) -> None:
         project = self._session.project
