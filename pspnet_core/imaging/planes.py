@@ -167,6 +167,13 @@ class PlaneStore:
             if key in self._tiles or chosen.any():
                 self._tile(key)[_in_tile(part, key)][chosen] = value
 
+    def peek(self, rect: Rect) -> Plane:
+        """As :meth:`read`, but not to be written to: where nothing was ever written, it takes no memory."""
+        area = rect.intersect(self.rect)
+        if self.is_unwritten(area):
+            return np.broadcast_to(np.uint8(self.fill_value), (area.h, area.w))
+        return self.read(area)
+
     def value_at(self, x: int, y: int) -> int:
         """The value of one pixel, which lies in the plane."""
         tile = self._tiles.get((y // TILE_PX, x // TILE_PX))
