@@ -21,6 +21,9 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+SPEC = "efficientnet_lite0:4,8,16,32:96x64:1"
+"""What the features of cells mean; summaries that were kept under another name are of no use."""
+
 _NUM_GROUPS = 64
 _GROUPS_PER_IMAGE = 2  # at most: more would divide what is alike
 _SATURATION = 32.0  # returns of a group have halved when about a thirtieth of an image was it

@@ -18,13 +18,11 @@ from torch.nn import functional as F
 from pspnet_core.devices import numerics_for, resolve_device
 from pspnet_core.imaging.cv import cv2
 from pspnet_core.inference.logits import LogitGrid
+from pspnet_core.inference.ranking import SPEC as SPEC
 from pspnet_core.inference.ranking import ImageSummary
 from pspnet_core.models.backbones.efficientnet_lite import EfficientNetLite
 from pspnet_core.models.weights import imagenet_preprocessing, load_imagenet
 from pspnet_core.types import RgbImage
-
-SPEC = "efficientnet_lite0:4,8,16,32:96x64:1"
-"""What the features mean; summaries that were kept under another name are of no use."""
 
 WORKING_PX = 512
 """The longer side of what is looked at: a reduced picture of this size is as good as the image."""
