@@ -104,6 +104,15 @@ class Settings:
         self._store.setValue("has_live_refine", "true" if has_live_refine else "false")
 
     @property
+    def has_suggestions(self) -> bool:
+        """Whether the program looks for the images that are best corrected next."""
+        return str(self._store.value("has_suggestions", "true")) == "true"
+
+    @has_suggestions.setter
+    def has_suggestions(self, has_suggestions: bool) -> None:
+        self._store.setValue("has_suggestions", "true" if has_suggestions else "false")
+
+    @property
     def tool_options(self) -> dict[str, Any]:
         """Options of the tools that were changed, by ``tool.name``."""
         try:

@@ -9,38 +9,21 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection
-from enum import IntEnum, StrEnum
-from typing import Any, Protocol
+from math import inf
+from typing import Any
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Signal
 
 from pspnet_core.project.project import Item, Status
 from pspnet_studio.messages import tr
+from pspnet_studio.model.list_roles import ItemRole as ItemRole
+from pspnet_studio.model.list_roles import SortBy as SortBy
+from pspnet_studio.model.list_roles import SuggestionSource, ThumbnailSource
 from pspnet_studio.model.session import Session
 
 _Index = QModelIndex | QPersistentModelIndex
 _NO_INDEX = QModelIndex()
 _STATUS_ORDER = {Status.IN_PROGRESS: 0, Status.NEW: 1, Status.DONE: 2, Status.SKIPPED: 3}
-
-
-class ItemRole(IntEnum):
-    """Data roles of both models."""
-
-    NAME = Qt.ItemDataRole.DisplayRole.value
-    TOOL_TIP = Qt.ItemDataRole.ToolTipRole.value
-    ACCESSIBLE_TEXT = Qt.ItemDataRole.AccessibleTextRole.value
-    KEY = Qt.ItemDataRole.UserRole.value + 1
-    FOLDER = Qt.ItemDataRole.UserRole.value + 2
-    STATUS = Qt.ItemDataRole.UserRole.value + 3
-    SPLIT = Qt.ItemDataRole.UserRole.value + 4
-    SHARE = Qt.ItemDataRole.UserRole.value + 5
-    """Labelled share, 0 to 1."""
-    PAINTED = Qt.ItemDataRole.UserRole.value + 7
-    """Share that a hand painted, 0 to 1."""
-    ACCEPTED = Qt.ItemDataRole.UserRole.value + 8
-    """Share that was accepted from a prediction, 0 to 1."""
-    THUMBNAIL = Qt.ItemDataRole.UserRole.value + 6
-    """What the thumbnail source has for the key, or None."""
 
 
 _STATE_ROLES = [
@@ -51,23 +34,6 @@ _STATE_ROLES = [
     ItemRole.TOOL_TIP.value,
     ItemRole.ACCESSIBLE_TEXT.value,
 ]
-
-
-class SortBy(StrEnum):
-    """How the list is ordered; equal ones by name."""
-
-    NAME = "name"
-    STATUS = "status"
-    LABELLED = "labelled"
-    PAINTED = "painted"
-    ACCEPTED = "accepted"
-
-
-class ThumbnailSource(Protocol):
-    """Where the pictures of the rows come from."""
-
-    def thumbnail(self, key: str) -> object | None:
-        """The picture, or None while it is not there; asking for it orders it."""
 
 
 def status_text(status: Status) -> str:
@@ -102,6 +68,7 @@ class ItemListModel(QAbstractListModel):
         super().__init__(parent)
         self._session = session
         self._thumbnails = thumbnails
+        self.suggestions: SuggestionSource | None = None
         self.items: list[Item] = []
         self.statuses: list[Status] = []
         self.shares: list[float] = []
@@ -172,6 +139,8 @@ class ItemListModel(QAbstractListModel):
                 return self.accepted[row]
             case ItemRole.THUMBNAIL:
                 return None if self._thumbnails is None else self._thumbnails.thumbnail(item.key)
+            case ItemRole.SUGGESTION:
+                return None if self.suggestions is None else self.suggestions.suggestion(item.key)
             case ItemRole.TOOL_TIP | ItemRole.ACCESSIBLE_TEXT:
                 return self._description(row)
         return None
@@ -181,12 +150,13 @@ class ItemListModel(QAbstractListModel):
         text = tr("{key}: {status}, {share} labelled").format(
             key=item.key, status=status_text(self.statuses[row]).lower(), share=share_text(self.shares[row])
         )
-        painted, accepted = self.painted[row], self.accepted[row]
-        if not painted and not accepted:
-            return text
-        parts = (tr("{share} painted"), painted), (tr("{share} accepted"), accepted)
-        words = [part.format(share=share_text(share)) for part, share in parts if share]
-        return tr("{text} ({parts})").format(text=text, parts=", ".join(words))
+        parts = (tr("{share} painted"), self.painted[row]), (tr("{share} accepted"), self.accepted[row])
+        if words := [part.format(share=share_text(share)) for part, share in parts if share]:
+            text = tr("{text} ({parts})").format(text=text, parts=", ".join(words))
+        if suggestion := self.value(row, ItemRole.SUGGESTION):
+            line = tr("Suggested as number {place}: {reason}")
+            text += "\n" + line.format(place=suggestion.place, reason=suggestion.text)
+        return text
 
     def _on_state_changed(self, key: str) -> None:
         row, project = self._rows.get(key), self._session.project
@@ -285,6 +255,11 @@ class ItemFilterModel(QAbstractListModel):
             self._sort_by, self._is_descending = sort_by, is_descending
             self._rebuild()
 
+    def on_suggestions_changed(self) -> None:
+        """Order the rows anew where that is by suggestion."""
+        if self._sort_by is SortBy.SUGGESTED:
+            self._rebuild()
+
     def keep(self, key: str | None) -> None:
         """Keep this item in the list although it may stop matching; the one kept before is judged anew."""
         before, self._kept_key = self._kept_key, key
@@ -317,6 +292,10 @@ class ItemFilterModel(QAbstractListModel):
             case SortBy.ACCEPTED:
                 accepted = self._source.accepted
                 return lambda row: accepted[row]
+            case SortBy.SUGGESTED:
+                items, queue = self._source.items, self._source.suggestions
+                places = (lambda _: None) if queue is None else queue.place
+                return lambda row: inf if (place := places(items[row].key)) is None else place
         return float
 
     def _rebuild(self) -> None:
@@ -375,7 +354,9 @@ class ItemFilterModel(QAbstractListModel):
         return 0 if parent.isValid() else len(self._order)
 
     def data(self, index: _Index, role: int = ItemRole.NAME) -> Any:
-        return self._source.value(self._order[index.row()], role) if index.isValid() else None
+        if not index.isValid() or (role == ItemRole.SUGGESTION and self._sort_by is not SortBy.SUGGESTED):
+            return None
+        return self._source.value(self._order[index.row()], role)
 
 
 def _share(num_px: int | None, total_px: int) -> float:

@@ -24,6 +24,7 @@ from pspnet_core.project.project import Status
 from pspnet_studio.assets import icon
 from pspnet_studio.messages import tr
 from pspnet_studio.model.lists import ItemFilterModel, ItemListModel, ItemRole, SortBy, status_text
+from pspnet_studio.model.queue import Queue
 from pspnet_studio.model.session import Session
 from pspnet_studio.panels.empty import EmptyState
 from pspnet_studio.panels.rows import STATUS_ICONS, ItemDelegate
@@ -61,6 +62,12 @@ class ImagesPanel(QWidget):
         self.view.setModel(self.shown)
         self.view.setItemDelegate(ItemDelegate(self.view, lambda: session.current_key))
         self.view.fit_rows()
+        self._queue: Queue | None = None
+        self._footer = QLabel()
+        self._footer.setProperty("look", "muted")
+        self._footer.setContentsMargins(SPACE_S, SPACE_XS, SPACE_S, SPACE_XS)
+        self._footer.setWordWrap(True)
+        self._footer.hide()
         self._pages = QStackedWidget()
         self._empty = EmptyState("image", "", "")
         self._clear_button = QPushButton(tr("Show all images"))
@@ -76,6 +83,15 @@ class ImagesPanel(QWidget):
         session.loading_changed.connect(self._follow_session)
         session.project_changed.connect(self._on_project_changed)
         self._on_order_changed()
+
+    def follow(self, queue: Queue) -> None:
+        """Offer the order of a queue of next images, and tell how far it is."""
+        self._queue = queue
+        self.model.suggestions = queue
+        queue.changed.connect(self._on_suggestions_changed)
+        queue.progressed.connect(self._update_footer)
+        self.shown.order_changed.connect(self._update_footer)
+        self._update_footer()
 
     def clear_filter(self) -> None:
         """Show all images again."""
@@ -151,6 +167,7 @@ class ImagesPanel(QWidget):
             (SortBy.LABELLED, tr("By labelled share")),
             (SortBy.PAINTED, tr("By painted share")),
             (SortBy.ACCEPTED, tr("By accepted share")),
+            (SortBy.SUGGESTED, tr("Suggested first")),
         ):
             action = group.addAction(QAction(text, menu, checkable=True))
             action.setData(sort_by)
@@ -185,8 +202,31 @@ class ImagesPanel(QWidget):
         layout.setSpacing(0)
         layout.addLayout(head)
         layout.addWidget(self._pages, 1)
+        layout.addWidget(self._footer)
 
     # --- following
+
+    def _on_suggestions_changed(self) -> None:
+        bar = self.view.verticalScrollBar()
+        value = bar.value()
+        self.shown.on_suggestions_changed()
+        bar.setValue(value)  # what somebody looks for is in another place, but the list does not jump
+        self._update_footer()
+
+    def _update_footer(self) -> None:
+        queue = self._queue
+        assert queue is not None
+        is_sorted = self.shown.sort_by is SortBy.SUGGESTED
+        text = ""
+        if queue.progress is not None:
+            done, total = queue.progress
+            text = tr("Looking at images: {done} of {total}").format(done=done, total=total)
+        elif is_sorted and not queue.is_on:
+            text = tr("No image is suggested: switch on Model › Suggest next images.")
+        elif is_sorted and self._session.project is not None and not queue.order:
+            text = tr("No image is left to suggest.") if queue.is_ready else tr("Nothing is suggested yet.")
+        self._footer.setText(text)
+        self._footer.setVisible(bool(text))
 
     def _apply_text(self) -> None:
         self._filter_timer.stop()

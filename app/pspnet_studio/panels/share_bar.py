@@ -39,6 +39,24 @@ def draw_shares(painter: QPainter, bar: QRect, labelled: float, painted: float, 
     painter.restore()
 
 
+def draw_gain(painter: QPainter, bar: QRect, gain: float, t: Tokens) -> None:
+    """How much an image would bring, as a part of what the best one would: framed, as no share of pixels is.
+
+    Args:
+        painter: Of the row.
+        bar: Where.
+        gain: 0 to 1.
+        t: Colours.
+    """
+    painter.save()
+    frame = QRectF(bar).adjusted(0.5, 0.5, -0.5, -0.5)
+    painter.setPen(t.muted)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.drawRect(frame)
+    painter.fillRect(QRectF(frame.left(), frame.top(), max(_STRIPE_PX, frame.width() * gain), frame.height()), t.muted)
+    painter.restore()
+
+
 def _draw_solid(painter: QPainter, rect: QRectF, t: Tokens) -> None:
     painter.fillRect(rect, t.accent)
 
