@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,7 +70,7 @@ class Journal:
         session: Names this session; no other one has the same name.
         found: What there was when the item was opened; that journal is gone on with.
         planes: Snapshots of both planes as they were then, given away.
-        budget_bytes: For the history of this item.
+        budget_bytes: For the history of this item; may be changed at any time.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Journal:
         planes: tuple[PlaneStore, PlaneStore],
         budget_bytes: int = DEFAULT_BUDGET_BYTES,
     ) -> None:
-        self._key, self._session, self._budget_bytes = key, session, budget_bytes
+        self._key, self._session, self.budget_bytes = key, session, budget_bytes
         self._queue_lock = threading.Lock()  # of what waits; never held during output
         self._waiting: list[_Waiting] = []
         self._position = Position(0, found.depth)
@@ -210,8 +211,7 @@ class Journal:
                 self._file.create(self._begin_frame(self._number, self._depth, known))
             return
         found, planes = self._origin
-        path = found.path
-        if path is not None and self._file.take_over(path, found.size, found.file_size):
+        if found.path is not None and self._file.take_over(found.path, found.size, found.file_size):
             self._spans = [_Span(r.offset + FRAME_BYTES, len(r.payload)) for r in found.records]
             self._number = found.number
         elif not found.records:
@@ -224,11 +224,13 @@ class Journal:
             self._file.create(b"".join(frames))
             self._spans, self._number = spans, len(spans) + 1
         self._shift = self._number
-        for superseded in found.superseded:
-            remove_unless_held(superseded)
-        for strange in found.set_aside:
-            set_aside_unless_held(strange)
         self._origin = None
+        for path in found.superseded:
+            with suppress(OSError):  # what stays says nothing new, or is told of again
+                remove_unless_held(path)
+        for path in found.set_aside:
+            with suppress(OSError):
+                set_aside_unless_held(path)
 
     def _append(self, waiting: Sequence[_Waiting]) -> None:
         number, first, spans = self._number, self._first, list(self._spans)
@@ -274,13 +276,13 @@ class Journal:
         """How many of the oldest strokes exceed the budget, and, where all those go, of the undone ones."""
         sizes = [FRAME_BYTES + span.size for span in self._spans]
         needed, below, above = sum(sizes), 0, 0
-        if needed <= self._budget_bytes:
+        if needed <= self.budget_bytes:
             return 0, 0
         num_done = self._depth - self._first
-        while needed > self._budget_bytes * _KEPT_SHARE and below < num_done:
+        while needed > self.budget_bytes * _KEPT_SHARE and below < num_done:
             needed -= sizes[below]
             below += 1
-        while needed > self._budget_bytes * _KEPT_SHARE and above < len(sizes) - num_done:
+        while needed > self.budget_bytes * _KEPT_SHARE and above < len(sizes) - num_done:
             above += 1
             needed -= sizes[-above]
         return below, above

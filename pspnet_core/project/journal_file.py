@@ -111,7 +111,7 @@ class JournalFile:
         self.close()
         try:
             stream = open(path, "r+b", buffering=0)  # noqa: SIM115
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):  # another person's, perhaps, in a folder that is shared
             return False
         if os.fstat(stream.fileno()).st_size < size or not try_lock(stream.fileno()):
             stream.close()

@@ -42,6 +42,7 @@ _MAX_MORE_S = 3.0
 _RECORD_EVERY, _TRAIN_EVERY = 4, 5
 _MOMENTS = 12
 _START_S = 60
+_REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @dataclass
@@ -74,12 +75,29 @@ def kill_once(folder: Path, seed: int, log: Path | None, is_training: bool) -> t
     arguments += ["--record", str(log)] if log is not None else []
     arguments += ["--train"] if is_training else []
     environment = {"QT_QPA_PLATFORM": "offscreen", "OMP_NUM_THREADS": "1"} | os.environ
-    probe = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
+    with tempfile.TemporaryFile("w+") as errors:
+        probe = subprocess.Popen(
+            arguments, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment, cwd=_REPOSITORY
+        )
+        lines, killed_s = _kill_somewhere(probe, random.Random(seed))
+        if not lines:
+            errors.seek(0)
+            raise RuntimeError(f"the program did not paint: {errors.read()[-2000:]}")
+    told: dict[str, Told] = {}
+    for line in lines:
+        row = json.loads(line)
+        item = told.setdefault(row["item"], Told())
+        item.after.append((row["at_s"], tuple(row["digests"])))
+        item.num_strokes += row["is_stroke"]
+    return told, killed_s
+
+
+def _kill_somewhere(probe: subprocess.Popen[str], rng: random.Random) -> tuple[list[str], float]:
+    """What it said until it was killed, some time after its first strokes, and when that was."""
     assert probe.stdout is not None
     lines: list[str] = []
     reader = threading.Thread(target=lambda: lines.extend(probe.stdout))  # type: ignore[arg-type]
     reader.start()
-    rng = random.Random(seed)
     begin_s = time.monotonic()
     while (
         sum('"is_stroke": true' in line for line in lines) < _MIN_STROKES
@@ -92,13 +110,8 @@ def kill_once(folder: Path, seed: int, log: Path | None, is_training: bool) -> t
     killed_s = time.monotonic()
     probe.wait()
     reader.join()
-    told: dict[str, Told] = {}
-    for line in lines:
-        row = json.loads(line)
-        item = told.setdefault(row["item"], Told())
-        item.after.append((row["at_s"], tuple(row["digests"])))
-        item.num_strokes += row["is_stroke"]
-    return told, killed_s
+    probe.stdout.close()
+    return lines, killed_s
 
 
 def check(folder: Path, told: dict[str, Told], cut_s: float, result: Result, name: str) -> None:

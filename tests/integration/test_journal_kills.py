@@ -151,3 +151,13 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
         after.end()
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
+def test_the_window_loses_nothing_when_it_is_killed_or_the_power_is_cut() -> None:
+    from tests.benchmarks.crash import measure
+
+    found = measure(1, seed=3)
+    assert found["strokes"] >= 5
+    assert found["states_checked"] > 3
+    assert (found["strokes_lost"], found["files_corrupted"], found["problems"]) == (0, 0, [])

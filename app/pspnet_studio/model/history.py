@@ -186,6 +186,12 @@ class History:
             self._tell()
         return moves
 
+    def set_budget(self, budget_bytes: int) -> None:
+        """Allow more or less, here and in the journal, from the next step on."""
+        self._budget_bytes = budget_bytes
+        if self.journal is not None:
+            self.journal.budget_bytes = budget_bytes
+
     def set_packed(self, packed: Sequence[tuple[MaskPatch, bytes]]) -> None:
         """The journal has packed these: that need not be done again."""
         by_patch = {id(patch): data for patch, data in packed}
@@ -286,7 +292,7 @@ class HistoryStore:
         """Allow more or less; what is too much goes at once."""
         self._budget_bytes = budget_bytes
         for history in self._histories.values():
-            history._budget_bytes = budget_bytes
+            history.set_budget(budget_bytes)
         self._shrink()
 
     def open(self, project: Project, key: str, found: Replay | None, planes: tuple[PlaneStore, PlaneStore]) -> History:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import errno
 import os
 import tempfile
@@ -346,6 +347,32 @@ def test_the_one_that_saved_last_wins_and_the_other_is_kept(root: Path) -> None:
     after.stroke(0, 0, 2, 1)
     after.write()
     assert sorted(path.suffix for path in journal_files(root)) == [".aside", ".journal"]
+
+
+def test_a_journal_that_may_not_be_written_is_gone_on_with_in_another(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand = painted(root, 3)
+    hand.go(2)
+    hand.save()
+    hand.end()
+    (old,) = journal_files(root)
+    real = builtins.open
+
+    def refuse(path: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        if path == old and "+" in mode:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(path, mode, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "open", refuse)
+    after = Hand(root)
+    after.go(3)
+    after.stroke(30, 1, 5, 1)
+    after.write()
+    after.end()
+    assert len(journal_files(root)) == 2
+    last = Hand(root)
+    assert (last.state, last.can_undo) == (after.state, 4)
 
 
 def test_a_journal_that_was_taken_away_is_begun_anew(root: Path) -> None:
