@@ -31,7 +31,7 @@ def predict(options: argparse.Namespace) -> int:
     """Predict images and write their class maps; the exit code."""
     output = Output(options.json)
     rank, num_processes, local_rank = process_place()
-    names = output_names(find_images(options.inputs))
+    names = output_names(find_images(options.inputs, options.out))
     if rank == 0 or num_processes == 1:
         check_targets(names, options.out, options.confidence)
     counts = dict.fromkeys(("predicted", "skipped", "failed"), 0)

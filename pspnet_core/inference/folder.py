@@ -85,12 +85,19 @@ class WindowProgress:
 FolderEvent = ImagePredicted | ImageFailed | WindowProgress
 
 
-def find_images(inputs: Sequence[Path]) -> list[tuple[Path, Path]]:
-    """(image, its path below the folder that was given), in order, each image once. Raises: DataError."""
+def find_images(inputs: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
+    """(image, its path below the folder that was given), in order, each image once; nothing that lies in ``out``.
+
+    Raises:
+        DataError: There is no image, or an input is missing.
+    """
     found: dict[Path, Path] = {}
+    written = out.resolve()
     for path in inputs:
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+            if written != path.resolve():
+                inside = [p for p in inside if written not in p.resolve().parents]
             found |= {p: p.relative_to(path) for p in inside if not _is_hidden(p.relative_to(path))}
         elif path.exists():
             found[path] = Path(path.name)
@@ -141,13 +148,13 @@ def check_targets(names: Mapping[Path, Path], out: Path, confidence: bool) -> No
         raise DataError(
             f"{own[0]} is one of the images to predict and would be overwritten.",
             f"{len(own)} class map(s) would take the place of an image. Nothing was written.",
-            "Choose another folder for --out.",
+            "Choose another folder to write to.",
         )
     if foreign := [target for target in present if not _is_ours(target)]:
         raise DataError(
             f"{len(foreign)} file(s) are in the way in {out}.",
             f"For example {foreign[0]}: it was not written by predict, or was changed since. Nothing was written.",
-            "Choose an empty folder for --out.",
+            "Choose an empty folder to write to.",
         )
 
 

@@ -41,7 +41,7 @@ class Training(QObject):
     def __init__(self, session: Session, device: str = "auto", seed: int = 0, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._device = device
+        self.device = device
         self._seed = seed
         self._handle: JobHandle | None = None
         self._store: VersionStore | None = None
@@ -168,7 +168,7 @@ class Training(QObject):
         if not self._is_starting or project is None:
             return
         self._is_starting = False
-        device, seed = self._device, self._seed
+        device, seed = self.device, self._seed
 
         def run() -> Iterator[Any]:
             from pspnet_core.training.finetune import finetune

@@ -99,6 +99,22 @@ def action_table() -> tuple[ActionSpec, ...]:
             tip=tr("Take over the prediction everywhere but on your own pixels"),
         ),
         ActionSpec(
+            "accept_class",
+            tr("Accept prediction of current class"),
+            "",
+            "Shift+Return",
+            EDIT,
+            tip=tr("Take over the prediction where it is the current class"),
+        ),
+        ActionSpec(
+            "accept_confident",
+            tr("Accept where confident…"),
+            "",
+            "",
+            EDIT,
+            tip=tr("Take over the prediction where it is sure enough, and see before how much that is"),
+        ),
+        ActionSpec(
             "copy_previous",
             tr("Copy mask from previous image"),
             "",
@@ -236,6 +252,14 @@ def action_table() -> tuple[ActionSpec, ...]:
             checkable=True,
         ),
         ActionSpec("predict", tr("Predict this image again"), "", "F5", MODEL),
+        ActionSpec(
+            "predict_folder",
+            tr("Predict folder…"),
+            "",
+            "",
+            MODEL,
+            tip=tr("Write class maps of all images of a folder, as the version in use predicts them"),
+        ),
         ActionSpec("network", tr("Network…"), "", "", MODEL, tip=tr("Choose what a fine-tune starts with")),
         ActionSpec(
             "import_weights",

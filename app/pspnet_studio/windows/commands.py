@@ -26,6 +26,7 @@ from pspnet_studio.model.tool_state import ToolState
 from pspnet_studio.model.training import Training
 from pspnet_studio.model.view_state import OverlayMode
 from pspnet_studio.settings import Settings
+from pspnet_studio.windows.accept_flow import AcceptFlow
 from pspnet_studio.windows.clean_up_flow import CleanUpFlow
 from pspnet_studio.windows.convert_flow import ConvertFlow
 from pspnet_studio.windows.copy_mask_flow import CopyMaskFlow
@@ -33,6 +34,7 @@ from pspnet_studio.windows.export_flow import ExportFlow
 from pspnet_studio.windows.import_flow import ImportFlow
 from pspnet_studio.windows.model_export_flow import ModelExportFlow
 from pspnet_studio.windows.network_flow import NetworkFlow
+from pspnet_studio.windows.predict_folder_flow import PredictFolderFlow
 
 if TYPE_CHECKING:
     from pspnet_studio.windows.main_window import MainWindow
@@ -75,8 +77,10 @@ class Commands(QObject):
         self._network_flow = NetworkFlow(session, training, window, show)
         self._import_flow = ImportFlow(session, training, window, show)
         self._model_export_flow = ModelExportFlow(session, training, window, show)
+        self._predict_folder_flow = PredictFolderFlow(session, training, window, show, training.device)
         self._clean_up_flow = CleanUpFlow(session, window.canvas, window, show)
         self._convert_flow = ConvertFlow(session, window.canvas, window, show)
+        self._accept_flow = AcceptFlow(session, predictions, window.canvas, window, show)
         self._copy_mask_flow = CopyMaskFlow(session, window.canvas, show, self._tell)
         self._convert_flow.changed.connect(self.update_enabled)
         self._model_export_tip = self._actions["export_model"].toolTip()
@@ -148,10 +152,13 @@ class Commands(QObject):
             "take_back_conversion": self._convert_flow.can_take_back,
             "accept_unlabelled": has_prediction,
             "accept_all": has_prediction,
+            "accept_class": has_prediction and self._tool_state.class_id is not None,
+            "accept_confident": has_prediction,
             "fine_tune": project is not None and not self._training.is_running,
             "stop_training": self._training.is_running,
             "cancel_training": self._training.is_running,
             "predict": document is not None and self._training.current_version is not None,
+            "predict_folder": project is not None and self._training.current_version is not None,
             "network": project is not None,
             "import_weights": project is not None,
             "export_model": self._model_export_flow.can_start()[0],
@@ -201,6 +208,8 @@ class Commands(QObject):
             "take_back_conversion": self._convert_flow.take_back,
             "accept_unlabelled": lambda: self._accept(only_unlabelled=True),
             "accept_all": lambda: self._accept(only_unlabelled=False),
+            "accept_class": lambda: self._accept(only_unlabelled=False, class_id=tools.class_id),
+            "accept_confident": self._accept_flow.ask,
             "fit": canvas.fit,
             "actual_size": canvas.actual_size,
             "zoom_in": canvas.zoom_in,
@@ -222,6 +231,7 @@ class Commands(QObject):
             "cancel_training": training.cancel,
             "live_refine": self._switch_live,
             "predict": self._predictions.refresh,
+            "predict_folder": self._predict_folder_flow.ask,
             "network": self._network_flow.ask,
             "import_weights": self._import_flow.ask,
             "export_model": self._model_export_flow.ask,
@@ -248,9 +258,9 @@ class Commands(QObject):
         if self._session.document is not None:
             function(self._session.document)
 
-    def _accept(self, only_unlabelled: bool) -> None:
+    def _accept(self, only_unlabelled: bool, class_id: int | None = None) -> None:
         self._canvas.end_stroke()
-        if not self._predictions.accept(only_unlabelled):
+        if not self._predictions.accept(only_unlabelled, class_id):
             self._window.status_line.showMessage(tr("There was nothing to take over."), 4000)
 
     def _fill_unlabelled(self) -> None:
