@@ -340,7 +340,9 @@ QMenuBar::item:selected { background-color: @hover; }
 
 QToolBar { background-color: @window; border: none; border-bottom: 1px solid @border; spacing: 2px; padding: 3px 6px; }
 QToolBar::separator:horizontal { width: 1px; background-color: @border; margin: 5px 6px; }
-QToolBar::separator:vertical { height: 1px; background-color: @border; margin: 6px 5px; }
+QToolBar::separator:vertical { height: 1px; background-color: @border; margin: 3px 5px; }
+QToolBar#toolPalette { spacing: 0; padding: 2px 6px; }
+QToolButton#qt_toolbar_ext_button { background-color: @hover; border-color: @control; image: url(@chevron-down); padding: 0; }
 QStatusBar { background-color: @window; border-top: 1px solid @border; }
 QStatusBar::item { border: none; }
 QDockWidget { font-weight: 600; }
@@ -360,7 +362,7 @@ QLabel[look="error"] { color: @error; }
 QLabel[look="good"] { color: @good; }
 QLabel[look="warning"] { color: @warning; }
 QFrame[look="notice"], QFrame[look="alarm"] { border-radius: @radiuspx; }
-QFrame[look="alarm"] { background-color: @error_soft; border: 1px solid @error; border-left-width: 4px; }
-QFrame[look="notice"] { background-color: @accent_soft; border: 1px solid @accent; border-left-width: 4px; }
+QFrame[look="alarm"] { background-color: @error_soft; border: 2px solid @error; }
+QFrame[look="notice"] { background-color: @accent_soft; border: 1px solid @accent; }
 QFrame[look="card"] { background-color: @surface; border: 1px solid @border; border-radius: @radiuspx; }
 """

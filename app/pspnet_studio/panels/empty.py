@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, Qt
-from PySide6.QtGui import QPalette, QShowEvent
+from PySide6.QtGui import QPalette, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from pspnet_studio.assets import icon
-from pspnet_studio.theme import SPACE_S, SPACE_XL
+from pspnet_studio.theme import SPACE_M, SPACE_S, SPACE_XL
 
 _ICON_PX = 32
+_LOW_PX = 180
 
 
 class EmptyState(QWidget):
@@ -61,6 +62,14 @@ class EmptyState(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         self._draw_icon()
         super().showEvent(event)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        # Where there is little room the words are worth more than the picture.
+        is_low = self.height() < _LOW_PX
+        self._picture.setVisible(not is_low)
+        margin = SPACE_S if is_low else SPACE_XL
+        self.layout().setContentsMargins(SPACE_M, margin, SPACE_M, margin)
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.PaletteChange and self.isVisible():

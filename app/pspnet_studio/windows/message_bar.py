@@ -105,13 +105,14 @@ class MessageBar(QFrame):
             self.style().unpolish(widget)
             self.style().polish(widget)
         self._update_more()
-        self._place()
         self.show()
+        self._place()
         self.raise_()
 
     def _place(self) -> None:
         if self._below is None:
             return
+        self.layout().activate()
         width = min(_MAX_WIDTH_PX, self._below.width() - 2 * SPACE_M)
         if self.layout().hasHeightForWidth():
             height = self.layout().totalHeightForWidth(width)
