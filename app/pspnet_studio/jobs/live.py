@@ -119,12 +119,12 @@ class LiveFit:
         ids = set(np.unique(self._marked).tolist()) - {UNLABELLED}
         says_something = ids or (self._erased != UNLABELLED).any()
         if not (self._has_kept or (says_something and self._prior is not None) or len(ids) >= 2):
-            self._answered[:] = UNLABELLED
+            self._answered = np.full_like(self._answered, UNLABELLED)  # what was given may be the same array
             yield Shown(None, None, True)
             return
         answer = self._head.answer(self._marked, self._erased)
         if answer is None or len(answer.class_ids) < 2:
-            self._answered[:] = UNLABELLED
+            self._answered = np.full_like(self._answered, UNLABELLED)  # what was given may be the same array
             yield Shown(None, None, True)
             return
         before = self._answered
