@@ -16,7 +16,7 @@ from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Prediction, Proven
 from pspnet_studio.model.history import History
 from pspnet_studio.model.pixels import ImagePixels, not_yet
 from pspnet_studio.model.protection import Protection
-from pspnet_studio.model.whole_image import BlockChange, accepted, filled
+from pspnet_studio.model.whole_image import BlockChange, accepted, filled, wanted_of
 
 _BLOCK_PX = 256
 # Plain numbers: numpy compares an array with a member of an IntEnum ten times as slowly.
@@ -299,18 +299,21 @@ class Document(QObject):
 
         return self._change_everywhere("fill", change)
 
-    def accept_prediction(self, only_unlabelled: bool = False) -> bool:
-        """Take over the prediction as one step; False when nothing changed.
+    def accept_prediction(
+        self, only_unlabelled: bool = False, class_id: int | None = None, min_confidence: int = 0
+    ) -> bool:
+        """Take over the prediction, or that of one class or from some confidence on (0 to 255), as one step.
 
         Only untouched and accepted pixels change; with ``only_unlabelled`` the accepted ones stay, too. So do those of
-        locked classes.
+        locked classes. False when nothing changed.
         """
-        if self.prediction is None:
+        if (shown := self.prediction) is None:
             return False
-        predicted = self.prediction.class_map
 
         def change(rect: Rect, classes: ClassMap, provenance: ProvenanceMap) -> BlockChange | None:
-            return accepted(rect, classes, provenance, predicted[rect.slices], only_unlabelled, self._protection)
+            wanted = wanted_of(shown, rect, class_id, min_confidence)
+            predicted = shown.class_map[rect.slices]
+            return accepted(rect, classes, provenance, predicted, only_unlabelled, self._protection, wanted)
 
         return self._change_everywhere("accept", change)
 

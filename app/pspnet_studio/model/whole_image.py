@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pspnet_core.imaging.patch import PatchBlock
-from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Provenance, ProvenanceMap, Rect
+from pspnet_core.imaging.planes import PlaneStore
+from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Prediction, Provenance, ProvenanceMap, Rect
 from pspnet_studio.model.protection import Protection
 
 # Plain numbers: numpy compares an array with a member of an IntEnum as 64-bit integers, ten times as slowly.
 _UNTOUCHED, _ACCEPTED = int(Provenance.UNTOUCHED), int(Provenance.ACCEPTED)
 
+_STRIP_ROWS = 256
 _SPARSE = 4
 """A block of which less than one part in this many changes is cut down to the box around its changes."""
 
@@ -45,6 +47,7 @@ def accepted(
     predicted: ClassMap,
     only_unlabelled: bool,
     protection: Protection,
+    wanted: BoolMask | None = None,
 ) -> BlockChange | None:
     """Take over the prediction on untouched and accepted pixels of a block; None when that changes nothing.
 
@@ -55,10 +58,11 @@ def accepted(
         predicted: Class ids of the prediction, only read.
         only_unlabelled: Leave alone what has a class, that is: also what was accepted before.
         protection: Locked classes keep their pixels.
+        wanted: (rect.h, rect.w), where alone; everywhere when not given.
     """
     is_untouched = not provenance.any()
-    is_free = not only_unlabelled and not protection.locked
-    if is_untouched and (is_free or classes.min() == UNLABELLED):
+    is_free = not only_unlabelled and not protection.locked and wanted is None
+    if is_untouched and wanted is None and (is_free or classes.min() == UNLABELLED):
         return _replaced(rect, classes, provenance, predicted, Provenance.ACCEPTED)
     mask: BoolMask
     if only_unlabelled:
@@ -70,7 +74,34 @@ def accepted(
         mask |= provenance == _UNTOUCHED
         if protection.locked:
             mask &= protection.unlocked(classes)
+    if wanted is not None:
+        mask &= wanted
     return _changed(rect, mask, classes, provenance, predicted, Provenance.ACCEPTED)
+
+
+def wanted_of(prediction: Prediction, rect: Rect, class_id: int | None, min_confidence: int) -> BoolMask | None:
+    """Where a prediction has one class and is sure enough (0 to 255); None where no condition is made."""
+    wanted: BoolMask | None = None
+    if class_id is not None:
+        wanted = prediction.class_map[rect.slices] == class_id
+    if min_confidence > 0:
+        is_sure = prediction.confidence[rect.slices] >= min_confidence
+        wanted = is_sure if wanted is None else wanted & is_sure
+    return wanted
+
+
+def acceptable(prediction: Prediction, class_plane: PlaneStore, provenance_plane: PlaneStore) -> NDArray[np.int64]:
+    """(256, 256) pixels by class id and confidence that accepting would change; for any thread."""
+    width, height = class_plane.width, class_plane.height
+    counts = np.zeros(256 * 256, np.int64)
+    for top in range(0, height, _STRIP_ROWS):
+        rect = Rect(0, top, width, min(_STRIP_ROWS, height - top))
+        provenance, predicted = provenance_plane.read(rect), prediction.class_map[rect.slices]
+        changes = provenance == _UNTOUCHED
+        changes |= (provenance == _ACCEPTED) & (class_plane.read(rect) != predicted)
+        pairs = predicted[changes].astype(np.uint16) << 8 | prediction.confidence[rect.slices][changes]
+        counts += np.bincount(pairs, minlength=256 * 256)
+    return counts.reshape(256, 256)
 
 
 def filled(rect: Rect, classes: ClassMap, provenance: ProvenanceMap, class_id: int) -> BlockChange | None:

@@ -20,6 +20,7 @@ from pspnet_studio.messages import tr
 from pspnet_studio.model.document import Document
 from pspnet_studio.model.live import Live
 from pspnet_studio.model.predictions import Predictions
+from pspnet_studio.model.queue import Queue
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.tool_specs import tool_specs
 from pspnet_studio.model.tool_state import ToolState
@@ -34,6 +35,7 @@ from pspnet_studio.windows.export_flow import ExportFlow
 from pspnet_studio.windows.import_flow import ImportFlow
 from pspnet_studio.windows.model_export_flow import ModelExportFlow
 from pspnet_studio.windows.network_flow import NetworkFlow
+from pspnet_studio.windows.next_flow import NextFlow
 from pspnet_studio.windows.predict_folder_flow import PredictFolderFlow
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class Commands(QObject):
         training: Fine-tuning.
         predictions: The overlay's source.
         live: What lets the overlay follow the hand.
+        queue: What image comes next.
         tool_state: What the hand holds.
         settings: What is remembered.
     """
@@ -64,6 +67,7 @@ class Commands(QObject):
         training: Training,
         predictions: Predictions,
         live: Live,
+        queue: Queue,
         tool_state: ToolState,
         settings: Settings,
     ) -> None:
@@ -82,6 +86,9 @@ class Commands(QObject):
         self._convert_flow = ConvertFlow(session, window.canvas, window, show)
         self._accept_flow = AcceptFlow(session, predictions, window.canvas, window, show)
         self._copy_mask_flow = CopyMaskFlow(session, window.canvas, show, self._tell)
+        self.next_flow = NextFlow(session, queue, window.canvas, self._actions["next_suggested"], self._tell)
+        self._queue = queue
+        queue.changed.connect(self.update_enabled)
         self._convert_flow.changed.connect(self.update_enabled)
         self._model_export_tip = self._actions["export_model"].toolTip()
         self._document: Document | None = None
@@ -164,6 +171,8 @@ class Commands(QObject):
             "export_model": self._model_export_flow.can_start()[0],
         }
         needs_document = ("fit", "actual_size", "zoom_in", "zoom_out", "previous", "next", "show_overlay", *_TOOLS)
+        needs_document += ("next_spot", "previous_spot")
+        enabled["next_suggested"] = project is not None
         for action_id in (*needs_document, *(f"status_{s.value}" for s in Status)):
             enabled[action_id] = document is not None or (project is not None and action_id in ("previous", "next"))
         for action_id, is_enabled in enabled.items():
@@ -185,6 +194,7 @@ class Commands(QObject):
         self._actions["only_unlabelled"].setChecked(self._tool_state.only_unlabelled)
         self._actions["lock_class"].setChecked(self._tool_state.class_id in self._tool_state.locked)
         self._actions["live_refine"].setChecked(self._live.is_on)
+        self._actions["suggest_images"].setChecked(self._queue.is_on)
         self._actions["show_overlay"].setChecked(self._tool_state.overlay_visible)
 
     def _functions(self) -> dict[str, Callable[[], Any]]:
@@ -226,6 +236,10 @@ class Commands(QObject):
             "lock_class": self._lock_class,
             "previous": lambda: self._session.step(-1),
             "next": lambda: self._session.step(1),
+            "next_suggested": self.next_flow.next_image,
+            "next_spot": self.next_flow.next_spot,
+            "previous_spot": self.next_flow.previous_spot,
+            "suggest_images": self._switch_suggestions,
             "fine_tune": self.start_training,
             "stop_training": training.finish_early,
             "cancel_training": training.cancel,
@@ -295,6 +309,11 @@ class Commands(QObject):
         self._settings.has_live_refine = self._live.is_on
         self.update_enabled()
 
+    def _switch_suggestions(self) -> None:
+        self._queue.set_on(not self._queue.is_on)
+        self._settings.has_suggestions = self._queue.is_on
+        self.update_enabled()
+
     def _tell(self, text: str) -> None:
         self._window.status_line.showMessage(text, _TOLD_MS)
 
@@ -311,6 +330,8 @@ class Commands(QObject):
         key = self._session.current_key
         if key is not None:
             self._session.set_status(key, status)
+            if status is Status.DONE:
+                self.next_flow.offer()
 
     def _set_theme(self, name: str) -> None:
         self._settings.theme = name
