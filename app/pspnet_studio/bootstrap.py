@@ -13,12 +13,14 @@ from pspnet_core import __version__
 from pspnet_studio import assets, qt_environment, theme
 from pspnet_studio.jobs.live import FeatureEngine
 from pspnet_studio.jobs.prediction import PredictionEngine
+from pspnet_studio.jobs.queueing import QueueEngine
 from pspnet_studio.jobs.runner import JobRunner, Lane, Priority
 from pspnet_studio.jobs.warmup import device_name, prepare_torch
 from pspnet_studio.messages import tr
 from pspnet_studio.model.inhibitor import SleepInhibitor
 from pspnet_studio.model.live import Live
 from pspnet_studio.model.predictions import Predictions
+from pspnet_studio.model.queue import Queue
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.tool_state import ToolState
 from pspnet_studio.model.training import Training
@@ -39,6 +41,7 @@ class Studio:
     training: Training
     predictions: Predictions
     live: Live
+    queue: Queue
     tool_state: ToolState
     settings: Settings
     window: MainWindow
@@ -112,13 +115,17 @@ def bootstrap(
     tool_state = ToolState()
     session = Session(runner, tool_state)
     training = Training(session, device, seed)
-    predictions = Predictions(session, training, PredictionEngine(device))
+    engine = PredictionEngine(device)
+    predictions = Predictions(session, training, engine)
     live = Live(session, predictions, FeatureEngine(), settings.has_live_refine)
-    window = MainWindow(session, training, predictions, live, tool_state, settings)
+    queue = Queue(session, training, QueueEngine(engine, device), settings.has_suggestions)
+    window = MainWindow(session, training, predictions, live, queue, tool_state, settings)
     predictions.look_through(lambda: window.canvas.viewport.image_rect())
     inhibitor = SleepInhibitor(window)
     training.started.connect(inhibitor.hold)
     training.ended.connect(inhibitor.release)
     application.commitDataRequest.connect(window.on_commit_data_request, Qt.ConnectionType.DirectConnection)
     first_paint = FirstPaint(window, runner, device)
-    return Studio(application, runner, session, training, predictions, live, tool_state, settings, window, first_paint)
+    return Studio(
+        application, runner, session, training, predictions, live, queue, tool_state, settings, window, first_paint
+    )

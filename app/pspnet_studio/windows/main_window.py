@@ -25,6 +25,7 @@ from pspnet_studio.jobs.tool_work import in_tool_lane
 from pspnet_studio.messages import tr
 from pspnet_studio.model.live import Live
 from pspnet_studio.model.predictions import Predictions
+from pspnet_studio.model.queue import Queue
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.tool_state import ToolState
 from pspnet_studio.model.training import Training
@@ -60,6 +61,7 @@ class MainWindow(QMainWindow):
         training: Fine-tuning.
         predictions: The overlay's source.
         live: What lets the overlay follow the hand.
+        queue: What image comes next.
         tool_state: What the hand holds.
         settings: What is remembered.
     """
@@ -70,6 +72,7 @@ class MainWindow(QMainWindow):
         training: Training,
         predictions: Predictions,
         live: Live,
+        queue: Queue,
         tool_state: ToolState,
         settings: Settings,
     ) -> None:
@@ -102,7 +105,8 @@ class MainWindow(QMainWindow):
         self._build_center()
         self._build_docks(predictions, tool_state)
         self._build_bars(tool_state)
-        self.commands = Commands(self, session, training, predictions, live, tool_state, settings)
+        self.commands = Commands(self, session, training, predictions, live, queue, tool_state, settings)
+        self.images_panel.follow(queue)
         self._connect()
         self._restore()
         self._on_project_changed()
