@@ -342,7 +342,9 @@ QToolBar { background-color: @window; border: none; border-bottom: 1px solid @bo
 QToolBar::separator:horizontal { width: 1px; background-color: @border; margin: 5px 6px; }
 QToolBar::separator:vertical { height: 1px; background-color: @border; margin: 3px 5px; }
 QToolBar#toolPalette { spacing: 0; padding: 2px 6px; }
-QToolButton#qt_toolbar_ext_button { background-color: @hover; border-color: @control; image: url(@chevron-down); padding: 0; }
+QToolButton#qt_toolbar_ext_button {
+  background-color: @hover; border-color: @control; image: url(@chevron-down); padding: 0;
+}
 QStatusBar { background-color: @window; border-top: 1px solid @border; }
 QStatusBar::item { border: none; }
 QDockWidget { font-weight: 600; }
