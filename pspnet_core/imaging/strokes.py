@@ -26,7 +26,7 @@ FillRule = Literal["even-odd", "nonzero"]
 _THINNEST_DISC_PX = math.sqrt(2.0)
 
 # Left edges, counted with a minus, and right edges: sign, least and greatest share of the image's width.
-_SIDES = np.array([(-1.0, -1.0, 0.0), (1.0, 0.0, 1.0)] * 2)
+_SIDES = [np.array([side] * 2).reshape(4, 1) for side in ((-1.0, 1.0), (-1.0, 0.0), (0.0, 1.0))]
 
 # Pixel centres at exactly the radius belong to the brush, whatever the rounding of the square root.
 _TOLERANCE_PX = 1e-9
@@ -165,7 +165,7 @@ def _capsule_edges(rows: Ints, p0: Point, p1: Point, radius: float, width: int, 
     if with_dab:
         ends += [(0.0, 0.0, 0.0, 0.0)] * 2
     touch, per_height, along_x, along_y = np.array(ends).T[:, :, None]
-    sign, low, high = _SIDES[: len(ends)].T[:, :, None]
+    sign, low, high = (side[: len(ends)] for side in _SIDES)
     # Few passes over small arrays: this is what a small brush costs.
     above = rows + (0.5 - p0[1])
     part = (above - touch) * per_height  # of the way, at which the disc stands

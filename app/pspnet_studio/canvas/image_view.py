@@ -243,6 +243,8 @@ class ImageView(QWidget):
     def _on_runs_painted(self, runs: Runs) -> None:
         self._painted = runs.rect
         self.update_device_rect(self._screen.paint(runs))
+        if not self._later.isActive():
+            self._later.start(0)
 
     def _on_region_changed(self, region: Rect) -> None:
         if region is self._painted:  # seen to pixel by pixel
@@ -253,6 +255,7 @@ class ImageView(QWidget):
         self.update_device_rect(self._screen.invalidate_photo(region))
 
     def _on_later(self) -> None:
+        self._screen.catch_up()
         self._screen.refresh(is_busy=self.is_busy)
         self._update_region(self._screen.dirty)
         self._go_on_later()

@@ -170,6 +170,11 @@ class Screen:
             is_complete = all_in_sight and self._refresh_area(self._layers, self.viewport.view_rect, start, budget)
         self._is_complete = is_complete
 
+    def catch_up(self) -> None:
+        """Do what was put off while the hand was at work; does nothing when there is none."""
+        if self._layers is not None:
+            self._layers[1].pyramid.catch_up()
+
     @property
     def dirty(self) -> QRegion:
         """What ``compose`` would draw again."""
@@ -177,6 +182,8 @@ class Screen:
 
     def compose(self) -> QRegion:
         """Bring the frame up to date; returns what was drawn again."""
+        if self._dirty.isEmpty():
+            return self._dirty
         region, self._dirty = self._dirty, QRegion()
         ground, self._dirty_ground = self._dirty_ground, QRegion()
         for rect in _few_rects(ground):

@@ -93,6 +93,7 @@ class TilePyramid:
         self._budget_bytes = budget_bytes
         self._tiles: OrderedDict[Key, _Tile] = OrderedDict()
         self._levels: set[int] = set()  # of the tiles
+        self._painted: list[tuple[Runs, int]] = []
         self._nbytes = 0
         self._halvings: int | None = None
 
@@ -133,16 +134,28 @@ class TilePyramid:
 
         What is there stays on screen until then.
         """
+        self.catch_up()
         self._invalidate(rect, self._levels)
 
     def paint(self, runs: Runs, color: int) -> None:
-        """The full-size pixels of ``runs``, which lie in the image, have one colour now: as :meth:`invalidate`."""
-        for key in self._keys(0, runs.rect) if 0 in self._levels else ():
-            tile = self._tiles.get(key)
-            if tile is not None:
-                inside = runs.within(tile.rect)
-                tile.pixels.reshape(-1)[inside.places(tile.rect.w, tile.rect.x, tile.rect.y)] = color
-        self._invalidate(runs.rect, self._levels - {0})
+        """The full-size pixels of ``runs``, which lie in the image, have one colour now: as :meth:`invalidate`.
+
+        It is put off until the pixels are asked for, or until :meth:`catch_up`.
+        """
+        if 0 in self._levels:
+            self._painted.append((runs, color))
+        if len(self._levels) > 1 or 0 not in self._levels:
+            self._invalidate(runs.rect, self._levels - {0})
+
+    def catch_up(self) -> None:
+        """Do what :meth:`paint` put off."""
+        painted, self._painted = self._painted, []
+        for runs, color in painted:
+            for key in self._keys(0, runs.rect):
+                tile = self._tiles.get(key)
+                if tile is not None:
+                    inside = runs.within(tile.rect)
+                    tile.pixels.reshape(-1)[inside.places(tile.rect.w, tile.rect.x, tile.rect.y)] = color
 
     def _invalidate(self, rect: Rect | None, levels: set[int]) -> None:
         for level in levels:
@@ -163,6 +176,7 @@ class TilePyramid:
         Returns:
             Image rectangles that look different now, and whether everything is up to date.
         """
+        self.catch_up()
         changed: list[Rect] = []
         keys = self._keys(level, rect)
         complete = self._refresh_tiles(keys, level, deadline, changed)
@@ -171,6 +185,7 @@ class TilePyramid:
 
     def gather(self, level: int, rect: Rect) -> Pixels:
         """The pixels of ``rect`` (in pixels of ``level``, inside the image), as good as they are now; a copy."""
+        self.catch_up()
         out = np.empty((rect.h, rect.w), np.uint32)
         for key in self._keys(level, rect):
             tile = self._tiles.get(key)
