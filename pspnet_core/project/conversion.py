@@ -70,7 +70,7 @@ def count_class(project: Project, class_id: int) -> Iterator[Counted]:
         if not project.has_annotation(item):
             continue
         try:
-            (class_plane, _), _ = _load(project, item)
+            (class_plane, _), _ = load_planes(project, item)
         except _UNREADABLE as error:
             yield Counted(item.key, 0, Notice(error.title, error.detail, error.remedy, item.key))
         else:
@@ -103,13 +103,13 @@ def convert_class(project: Project, from_id: int, to_id: int, skip: Collection[s
         if key in skip or not project.has_annotation(item):
             continue
         try:
-            planes, found = _load(project, item)
+            planes, found = load_planes(project, item)
         except _UNREADABLE as error:
             yield Rewritten(key, None, Notice(error.title, error.detail, error.remedy, key))
             continue
         patch = conversion_patch(key, planes, from_id, to_id)
         if patch is not None:
-            _save(project, item, planes, patch, found)
+            save_change(project, item, planes, patch, found)
         yield Rewritten(key, patch)
 
 
@@ -129,13 +129,13 @@ def take_back(project: Project, patches: Sequence[MaskPatch]) -> Iterator[Rewrit
     for patch in patches:
         item = project.item(patch.item_key)
         try:
-            planes, found = _load(project, item)
+            planes, found = load_planes(project, item)
         except _UNREADABLE as error:
             yield Rewritten(item.key, None, Notice(error.title, error.detail, error.remedy, item.key))
             continue
         inverse = inverse_patch(patch, planes)
         if inverse is not None:
-            _save(project, item, planes, inverse, found)
+            save_change(project, item, planes, inverse, found)
         yield Rewritten(item.key, inverse)
 
 
@@ -196,7 +196,13 @@ def _inverse_block(done: PatchBlock, planes: Planes) -> PatchBlock | None:
     return PatchBlock.between(done.rect, now_class, new_class, now_provenance, new_provenance)
 
 
-def _load(project: Project, item: Item) -> tuple[Planes, Replay]:
+def load_planes(project: Project, item: Item) -> tuple[Planes, Replay]:
+    """The planes of an item as they are now, and what its journals hold.
+
+    Raises:
+        ImageReadError: Its image cannot be read.
+        ClassMapError: A file of ours is damaged.
+    """
     info = read_info(item.image_path, item.page)
     annotation = project.load_annotation(item, info.width, info.height)
     class_plane = PlaneStore.from_array(annotation.class_map, UNLABELLED)
@@ -204,8 +210,19 @@ def _load(project: Project, item: Item) -> tuple[Planes, Replay]:
     return (class_plane, provenance_plane), annotation.replay or Replay()
 
 
-def _save(project: Project, item: Item, planes: Planes, patch: MaskPatch, found: Replay) -> None:
-    """Write the planes with the change in force, and the change into the journal: it can be undone in the image."""
+def save_change(project: Project, item: Item, planes: Planes, patch: MaskPatch, found: Replay) -> None:
+    """Write the planes with a change in force, and the change into the journal: it can be undone in the image.
+
+    Args:
+        project: Whose item.
+        item: Which.
+        planes: As :func:`load_planes` gave them; changed.
+        patch: What changes.
+        found: As :func:`load_planes` gave it.
+
+    Raises:
+        StorageError: It could not be written; the change is not in force then.
+    """
     project.save_if_new()
     before = planes[0].snapshot(), planes[1].snapshot()
     journal = Journal(project.folder, item.key, project.session, found, before)

@@ -179,13 +179,15 @@ class Project:
                 self._record.blind_ids |= set(after.indices).difference(before.indices)
         return after
 
-    def add_class(self, name: str, color: Color | None = None) -> ClassSet:
+    def add_class(self, name: str, color: Color | None = None, wanted: int | None = None) -> ClassSet:
         """Add a class, the last one of the result; its id was never used and is in no mask that was found.
+
+        It is ``wanted`` where that is such an id, and where all masks were read.
 
         Raises:
             ClassSetError: The name is taken or empty, or no id is left.
         """
-        return self.change_classes(lambda classes: self._plus(classes, name, color))
+        return self.change_classes(lambda classes: self._plus(classes, name, color, wanted))
 
     def with_classes(self, added: Iterable[ClassDef]) -> ClassSet:
         """The class set that :meth:`add_class` would make of these one after the other; nothing is changed.
@@ -368,9 +370,9 @@ class Project:
                     self._record.blind_ids = frozenset()
         self._read_masks |= set(masks)
 
-    def _plus(self, classes: ClassSet, name: str, color: Color | None) -> ClassSet:
+    def _plus(self, classes: ClassSet, name: str, color: Color | None, wanted: int | None = None) -> ClassSet:
         if self._record.blind_ids is None:
-            return classes.add(name, color)
+            return classes.add(name, color, wanted if wanted in classes.free_indices else None)
         # Masks are numbered from below: the largest ids are the least likely in those that were not read.
         return classes.add(name, color, max(classes.free_indices, default=None))
 
