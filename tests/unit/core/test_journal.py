@@ -135,6 +135,42 @@ def test_a_torn_tail_is_cut_at_every_byte(root: Path) -> None:
         assert is_torn == (size > begin and size not in dict(states)), size
 
 
+def test_no_damage_gives_a_state_that_never_was(root: Path) -> None:
+    hand = Hand(root)
+    states = {hand.state[:2]}
+    for number in range(6):
+        hand.go(1) if number == 3 else hand.stroke(4 * number, 3, 7, number % 3)
+        hand.write()
+        states.add(hand.state[:2])
+    hand.end()
+    (path,) = journal_files(root)
+    data = path.read_bytes()
+    rng = np.random.default_rng(5)
+    blocked = 0
+    for _ in range(600):
+        damaged = bytearray(data)
+        start = int(rng.integers(0, len(data)))
+        length = int(rng.choice((1, 1, 4, 60)))
+        match rng.integers(0, 4):
+            case 0:
+                damaged[start : start + length] = rng.bytes(len(damaged[start : start + length]))
+            case 1:
+                del damaged[start : start + length]
+            case 2:
+                damaged[start:start] = rng.bytes(length)
+            case 3:
+                damaged += data[start:]
+        path.write_bytes(damaged)
+        planes = PlaneStore(SIDE, SIDE, 255), PlaneStore(SIDE, SIDE, 0)
+        try:
+            replay(root / ".pspnet-studio", KEY, *planes)
+        except JournalError:
+            blocked += 1
+        else:
+            assert (planes[0].to_array().tobytes(), planes[1].to_array().tobytes()) in states
+    assert 100 < blocked < 600
+
+
 def test_going_on_after_a_torn_tail_overwrites_it(root: Path) -> None:
     hand = painted(root)
     hand.end()
