@@ -13,14 +13,12 @@ from pspnet_core.project.project import Status
 from pspnet_studio.assets import pixmap
 from pspnet_studio.messages import tr
 from pspnet_studio.model.lists import ItemRole, share_text, status_text
-from pspnet_studio.model.queue import Suggestion
 from pspnet_studio.panels.share_bar import BAR_PX, draw_gain, draw_shares
 from pspnet_studio.panels.thumbnails import THUMBNAIL_PX
 from pspnet_studio.theme import SPACE_M, SPACE_S, SPACE_XS, Tokens, tokens
 
 _Index = QModelIndex | QPersistentModelIndex
 _MARKER_PX = 3
-_GAIN_PX = 36
 
 STATUS_ICONS = {
     Status.NEW: "new",
@@ -141,7 +139,10 @@ class ItemDelegate(QStyledItemDelegate):
         top += SPACE_XS
         self._draw_status(painter, QRect(rect.left(), top, rect.width(), line), index, status, share, t)
         bar = QRect(rect.left(), top + line + SPACE_XS, rect.width(), BAR_PX)
-        draw_shares(painter, bar, share, index.data(ItemRole.PAINTED), index.data(ItemRole.ACCEPTED), t)
+        if suggestion := index.data(ItemRole.SUGGESTION):  # next to nothing of it is labelled
+            draw_gain(painter, bar, suggestion.gain, t)
+        else:
+            draw_shares(painter, bar, share, index.data(ItemRole.PAINTED), index.data(ItemRole.ACCEPTED), t)
 
     def _draw_status(
         self, painter: QPainter, rect: QRect, index: _Index, status: Status, share: float, t: Tokens
@@ -156,21 +157,15 @@ class ItemDelegate(QStyledItemDelegate):
             painter, STATUS_ICONS[status], QRect(rect.left(), rect.top(), icon_px, icon_px), status_color(status, t)
         )
         if suggestion := index.data(ItemRole.SUGGESTION):
-            self._draw_suggestion(painter, rect.adjusted(icon_px + SPACE_XS, 0, 0, 0), suggestion, t)
+            painter.setPen(t.text)
+            text = tr("{place}. {reason}").format(place=suggestion.place, reason=suggestion.text)
+            _draw_elided(painter, rect.adjusted(icon_px + SPACE_XS, 0, 0, 0), text, Qt.TextElideMode.ElideRight)
             return
         painter.setPen(t.muted)
         painter.drawText(rect, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, right)
         painter.setPen(status_color(status, t))
         room = rect.adjusted(icon_px + SPACE_XS, 0, -painter.fontMetrics().horizontalAdvance(right) - SPACE_S, 0)
         _draw_elided(painter, room, status_text(status), Qt.TextElideMode.ElideRight)
-
-    def _draw_suggestion(self, painter: QPainter, rect: QRect, suggestion: Suggestion, t: Tokens) -> None:
-        """Place and reason in words, and how much it would bring as a bar."""
-        bar = QRect(rect.right() - _GAIN_PX, rect.center().y() - BAR_PX // 2, _GAIN_PX, BAR_PX)
-        draw_gain(painter, bar, suggestion.gain, t)
-        painter.setPen(t.text)
-        text = tr("{place}. {reason}").format(place=suggestion.place, reason=suggestion.text)
-        _draw_elided(painter, rect.adjusted(0, 0, -_GAIN_PX - SPACE_S, 0), text, Qt.TextElideMode.ElideRight)
 
 
 class ClassPart(Enum):
