@@ -97,7 +97,7 @@ class Rect(NamedTuple):
         return Rect(0, 0, int(array.shape[1]), int(array.shape[0]))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
     """What a model says about a whole image.
 

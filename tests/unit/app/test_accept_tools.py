@@ -53,6 +53,21 @@ def view(qtbot):
     return view
 
 
+def test_the_pointer_moves_over_a_prediction_that_was_renewed(view, hand):
+    """Predictions are compared by identity: two of the same size are no reason to compare arrays."""
+    view.tool_state.set_tool("accept_region")
+    hand.move(10, 10)
+    lit = view._tool._lit
+    assert lit
+    document = view.document
+    renewed = Prediction(document.prediction.class_map.copy(), document.prediction.confidence.copy())
+    assert renewed != document.prediction
+    document.set_prediction(renewed, 8)
+    hand.move(11, 10)
+    assert view._tool._lit
+    assert view._tool._lit is not lit
+
+
 @pytest.fixture
 def hand(view):
     return Hand(view)
