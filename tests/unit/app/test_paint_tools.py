@@ -96,9 +96,12 @@ def test_undo_and_redo_are_exact_and_nothing_changes_outside_the_reported_rectan
     before = planes(view)
     reported = []
     document.region_changed.connect(reported.append)
+    num_done = document.history.num_done
     draw(view, hand, tool, points, button)
     assert not document.is_editing
     after = planes(view)
+    # More than one where a click on the first corner ends a polygon, and another follows.
+    num_steps = document.history.num_done - num_done
     touched = np.zeros(SHAPE, np.bool_)
     for rect in reported:
         touched[rect.slices] = True
@@ -107,11 +110,13 @@ def test_undo_and_redo_are_exact_and_nothing_changes_outside_the_reported_rectan
         if has_lock:
             assert np.array_equal(old[before[0] == 2], new[before[0] == 2])
     has_changed = any(not np.array_equal(old, new) for old, new in zip(before, after, strict=True))
-    document.undo()
-    if has_changed:
-        assert all(np.array_equal(a, b) for a, b in zip(before, planes(view), strict=True))
+    assert has_changed or num_steps == 0 or tool == "polygon"
+    for _ in range(num_steps):
+        document.undo()
+    assert all(np.array_equal(a, b) for a, b in zip(before, planes(view), strict=True))
+    for _ in range(num_steps):
         document.redo()
-        assert all(np.array_equal(a, b) for a, b in zip(after, planes(view), strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(after, planes(view), strict=True))
 
 
 @pytest.mark.parametrize("tool", ["lasso", "rectangle", "ellipse", "polygon", "fill"])
