@@ -9,13 +9,13 @@ Legend: K classes, D features, cells: the grid of the features, H, W image size.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pspnet_core.imaging.cv import cv2
+from pspnet_core.inference.live_scoring import Scorer, in_cells
 from pspnet_core.inference.live_sharpen import Planes, Sharpener, fine, softmax
 from pspnet_core.inference.live_solver import Solution, fit_logistic
 from pspnet_core.types import UNLABELLED, ClassMap, Prediction, Rect
@@ -39,6 +39,8 @@ _MAX_ROWS = 3_000  # of this image; a fit then takes some ten milliseconds
 _UNKNOWN_LOGIT = -4.0  # log odds of a class that the prior does not know
 _ANCHORS, _ANCHOR_WEIGHT = 500, 0.5
 _FREQUENCY_SHARE, _FREQUENCY_ROUNDS, _FREQUENCY_CELLS = 0.35, 3, 4_000
+_UNMARKED_CELLS, _UNMARKED_WEIGHT = 1_000, 0.2
+_FORGOTTEN = 0.03
 _KEPT_WEIGHT = 0.5  # of the rows of earlier images beside those of this one
 
 
@@ -100,9 +102,11 @@ class LiveHead:
         if not 1 <= num_classes <= UNLABELLED:
             raise ValueError(f"number of classes must be 1 to {UNLABELLED}, found {num_classes}")
         self._features, self._num_classes = features, num_classes
-        self._scorer = _Scorer(features)
+        self._scorer = Scorer(features)
         self._sharpener = Sharpener(features.guide, max(1, _RADIUS_PX // features.cell_px))
         self._solution: tuple[tuple[int, ...], Solution] | None = None
+        self._fitted: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]] | None = None
+        self._marks = np.empty(0, np.intp), np.empty(0, np.uint8)
         rows, columns = features.grid
         self._order = np.random.default_rng(0).permutation(rows * columns).astype(np.intp)
         self._rank = np.empty_like(self._order)
@@ -121,7 +125,7 @@ class LiveHead:
     def set_prior(self, prior: LogitGrid | None) -> None:
         """Replace the prior; the next fit starts from nothing."""
         self._solution = None
-        self._prior = None if prior is None else _in_cells(prior, *self._features.grid)
+        self._prior = None if prior is None else in_cells(prior, *self._features.grid)
         self._prior_ids = () if prior is None else prior.class_ids
 
     def set_kept(self, kept: KeptRows | None) -> None:
@@ -147,6 +151,7 @@ class LiveHead:
         answer = self.answer(cells, None if erased is None else self._features.reduced(erased, whole))
         if answer is None:
             raise ValueError("no class is marked, and there is no prior")
+        answer = self.settled(answer)
         for prediction in fine(answer.planes, answer.class_ids, answer.height, answer.width):
             if prediction is not None:
                 return prediction
@@ -170,6 +175,37 @@ class LiveHead:
             self._fit(ids, marked, erased)
         return Answer(self._probabilities(ids), ids, self._features.height, self._features.width)
 
+    def settled(self, answer: Answer) -> Answer:
+        """A second look: fit again, now also to cells that nobody has marked, as the first answer has them.
+
+        They count little, and the more the surer that answer is. What strokes say alone is thus extended by what the
+        rest of the image looks like. Where that makes marks forgotten (small things are swallowed), with a prior, or
+        where nothing was fitted, it is the answer itself.
+        """
+        if self._solution is None or self._prior is not None or self._fitted is None:
+            return answer
+        some = self._order[:_UNMARKED_CELLS]
+        flat = np.take(answer.planes.reshape(len(answer.planes), -1), some, axis=1)
+        sureness = np.square(np.clip(flat.max(axis=0), 0, 1))
+        rows, allowed, importance = self._fitted
+        share = sureness * (_UNMARKED_WEIGHT / max(float(sureness.sum()), 1e-6))
+        total = np.float32(1 + _UNMARKED_WEIGHT)
+        solution = fit_logistic(
+            np.concatenate([rows, self._features.rows(some)]),
+            np.concatenate([allowed, np.equal.outer(flat.argmax(axis=0), np.arange(len(flat)))]).astype(np.float32),
+            (np.concatenate([importance, share]) / total).astype(np.float32),
+            (self._penalty / total).astype(np.float32),
+            self._solution[1],
+        )
+        second = replace(answer, planes=self._planes_of(solution))
+        return answer if self._remembered(second) < self._remembered(answer) - _FORGOTTEN else second
+
+    def _remembered(self, answer: Answer) -> float:
+        """Share of the marked cells that an answer gives their class, all classes counting alike."""
+        cells, class_ids = self._marks
+        found = np.take(answer.planes.reshape(len(answer.planes), -1), cells, axis=1).argmax(axis=0)
+        return float(_balanced(class_ids)[np.array(answer.class_ids, np.uint8)[found] == class_ids].sum())
+
     def marked_rows(self, marked: ClassMap, per_class: int = KEPT_PER_CLASS) -> KeptRows:
         """The marked cells as rows to be kept for other images: at most ``per_class`` of each class."""
         cells, class_ids = self._chosen(marked, per_class)
@@ -187,6 +223,7 @@ class LiveHead:
     def _fit(self, ids: tuple[int, ...], marked: ClassMap, erased: ClassMap | None) -> None:
         cells, class_ids = self._chosen(marked, max(1, _MAX_ROWS // len(ids)))
         channels = np.array(ids)
+        self._marks = cells, class_ids
         parts = [_Part(cells, np.equal.outer(class_ids, channels), _balanced(class_ids))]
         if erased is not None:
             where, taken = self._chosen(erased, _MAX_ROWS // len(ids))
@@ -214,10 +251,9 @@ class LiveHead:
             if offset is not None:
                 offset.append(np.zeros((len(self._kept.rows), len(ids)), np.float32))
         weights = np.concatenate(importance).astype(np.float32)
+        self._fitted = np.concatenate(rows), np.concatenate(allowed).astype(np.float32), weights / weights.sum()
         solution = fit_logistic(
-            np.concatenate(rows),
-            np.concatenate(allowed).astype(np.float32),
-            weights / weights.sum(),
+            *self._fitted,
             self._penalty,
             self._start(ids),
             None if offset is None else np.concatenate(offset),
@@ -246,16 +282,21 @@ class LiveHead:
         if self._solution is None:
             nothing = np.zeros((len(ids), rows, columns), np.float32)
             return softmax(nothing if before is None else before)
-        scores = self._scorer.scores(self._solution[1])
         if before is None:
-            scores += self._frequencies(scores)[:, None, None]
-            return self._sharpener.smooth(softmax(scores))
+            return self._planes_of(self._solution[1])
+        scores = self._scorer.scores(self._solution[1])
         # Only what the head changes is smoothed: where it changes nothing, the answer is the model's own.
         scores += before
         base = softmax(before)
         changed = self._sharpener.smooth(softmax(scores) - base)
         changed += base
         return np.maximum(changed, np.float32(0), out=changed)
+
+    def _planes_of(self, solution: Solution) -> Planes:
+        """(K, cells) probabilities of a head that has no prior."""
+        scores = self._scorer.scores(solution)
+        scores += self._frequencies(scores)[:, None, None]
+        return self._sharpener.smooth(softmax(scores))
 
     def _frequencies(self, scores: Planes) -> NDArray[np.float32]:
         """(K,) to be added to scores: strokes count all classes alike, but the image does not hold as much of each."""
@@ -305,78 +346,13 @@ class _Part:
     importance: NDArray[np.float32]
 
 
-class _Scorer:
-    """A linear head everywhere. Each block is scored at its own stride, and the few planes of scores are enlarged."""
-
-    def __init__(self, features: ImageFeatures) -> None:
-        self._grid, self._cell_px = features.grid, features.cell_px
-        self._strides = [block.stride for block in features.blocks]
-        self._values = [_flat(block) for block in features.blocks]
-        self._shapes = [block.values.shape[1:] for block in features.blocks]
-
-    def scores(self, solution: Solution) -> Planes:
-        """(K, cells) float32."""
-        rows, columns = self._grid
-        by_stride: dict[int, Planes] = {}
-        begin = 0
-        for stride, values, shape in zip(self._strides, self._values, self._shapes, strict=True):
-            weights = solution.weights[begin : begin + len(values)]
-            begin += len(values)
-            part = (weights.T @ values).reshape(-1, *shape)
-            if stride in by_stride:
-                by_stride[stride] += part
-            else:
-                by_stride[stride] = part
-        total = by_stride.pop(self._cell_px, None)
-        if total is None:
-            total = np.zeros((len(solution.bias), rows, columns), np.float32)
-        total += solution.bias[:, None, None]
-        for stride, planes in by_stride.items():
-            for target, plane in zip(total, planes, strict=True):
-                target += _enlarged(plane, stride, self._cell_px, rows, columns)
-        return total
-
-
-def _penalty(block: FeatureBlock) -> float:
-    return PENALTY * len(block.values) / _BLOCK_OF if block.is_learned else PLAIN_PENALTY
-
-
-def _flat(block: FeatureBlock) -> NDArray[np.float32]:
-    return block.values.reshape(len(block.values), -1).astype(np.float32)
-
-
-def _enlarged(plane: Planes, stride: int, cell_px: int, rows: int, columns: int) -> Planes:
-    ratio = cell_px / stride
-    matrix = np.array([[ratio, 0, ratio / 2 - 0.5], [0, ratio, ratio / 2 - 0.5]], np.float64)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(plane, matrix, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE))
-
-
-def _in_cells(prior: LogitGrid, rows: int, columns: int) -> Planes:
-    """(K, rows, columns) log probabilities at the middles of the cells."""
-    shift = 0.0 if prior.align_corners else 0.5
-    pixel = -0.5 if prior.align_corners else 0.0
-    down, along = prior.height / rows, prior.width / columns
-    matrix = np.array(
-        [
-            [along / prior.stride, 0, (along / 2 + pixel) / prior.stride - shift],
-            [0, down / prior.stride, (down / 2 + pixel) / prior.stride - shift],
-        ],
-        np.float64,
-    )
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    planes = np.empty((len(prior.values), rows, columns), np.float32)
-    for values, target in zip(prior.values, planes, strict=True):
-        source = values.astype(np.float32)
-        cv2.warpAffine(source, matrix, (columns, rows), target, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    highest = planes.max(axis=0)
-    planes -= highest + np.log(np.exp(planes - highest).sum(axis=0))
-    return planes
-
-
 def _balanced(class_ids: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Weights of sum 1 in which all classes that are there count alike."""
     counts = np.bincount(class_ids, minlength=256)
     num_classes = max(1, int(np.count_nonzero(counts)))
     weights: NDArray[np.float32] = (1 / (counts[class_ids] * num_classes)).astype(np.float32)
     return weights
+
+
+def _penalty(block: FeatureBlock) -> float:
+    return PENALTY * len(block.values) / _BLOCK_OF if block.is_learned else PLAIN_PENALTY

@@ -20,7 +20,7 @@ from pspnet_core.types import UNLABELLED, ClassMap, Prediction, Provenance, Rect
 if TYPE_CHECKING:
     from pspnet_core.imaging.source import ImageSource
     from pspnet_core.inference.features import FeatureExtractor, ImageFeatures
-    from pspnet_core.inference.live_head import KeptRows
+    from pspnet_core.inference.live_head import Answer, KeptRows
     from pspnet_core.inference.logits import LogitGrid
 
 logger = logging.getLogger(__name__)
@@ -73,12 +73,10 @@ class Shown:
     Attributes:
         prediction: None where nothing speaks for two classes: the version's own prediction stays.
         changed: Where its classes differ from those of the answer before; None = anywhere.
-        is_final: Whether borders are as fine as they get.
     """
 
     prediction: Prediction | None
     changed: tuple[Rect, ...] | None
-    is_final: bool
 
 
 class LiveFit:
@@ -111,8 +109,8 @@ class LiveFit:
         self._has_kept = kept is not None
 
     def refit(self, marks: Marks) -> Iterator[Shown]:
-        """Look at what changed, fit, and yield the answer: at once, and again with finer borders where that differs."""
-        from pspnet_core.inference.live_sharpen import best_of, coarse, fine
+        """Look at what changed, fit, and yield the answer: at once, and again when it has settled."""
+        from pspnet_core.inference.live_sharpen import best_of, fine
 
         for rect in marks.changed:
             self._look_at(marks, rect)
@@ -120,28 +118,38 @@ class LiveFit:
         says_something = ids or (self._erased != UNLABELLED).any()
         if not (self._has_kept or (says_something and self._prior is not None) or len(ids) >= 2):
             self._answered = np.full_like(self._answered, UNLABELLED)  # what was given may be the same array
-            yield Shown(None, None, True)
+            yield Shown(None, None)
             return
         answer = self._head.answer(self._marked, self._erased)
         if answer is None or len(answer.class_ids) < 2:
             self._answered = np.full_like(self._answered, UNLABELLED)  # what was given may be the same array
-            yield Shown(None, None, True)
+            yield Shown(None, None)
             return
-        before = self._answered
-        self._answered, confidence = best_of(answer.planes, answer.class_ids)
-        quick = coarse(self._answered, confidence, answer.height, answer.width)
-        yield Shown(quick, self._differences(before), is_final := quick.class_map is self._answered)
-        if is_final:
+        yield self._quick(answer)
+        settled = self._head.settled(answer)
+        if self._features.grid == (answer.height, answer.width):
+            if settled is not answer:
+                yield self._quick(settled)
             return
+        answer = settled
         for prediction in fine(answer.planes, answer.class_ids, answer.height, answer.width):
             if prediction is not None:
-                yield Shown(prediction, None, True)
+                self._answered = best_of(answer.planes, answer.class_ids)[0]
+                yield Shown(prediction, None)
 
     def rows(self) -> KeptRows | None:
         """What this image leaves for later ones; None when nothing is marked."""
         return self._head.marked_rows(self._marked) if (self._marked != UNLABELLED).any() else None
 
     # --- inside
+
+    def _quick(self, answer: Answer) -> Shown:
+        from pspnet_core.inference.live_sharpen import best_of, coarse
+
+        before = self._answered
+        self._answered, confidence = best_of(answer.planes, answer.class_ids)
+        prediction = coarse(self._answered, confidence, answer.height, answer.width)
+        return Shown(prediction, self._differences(before))
 
     def _differences(self, before: ClassMap) -> tuple[Rect, ...] | None:
         """Blocks of the image in which a cell has another class than before; None where that is nearly all."""
