@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pspnet_core.inference.folding import bands, folded, is_traced
+from pspnet_core.inference.folding import bands, folded, is_traced, rounded
 from pspnet_core.models.backbones.resnet import ResNet
 from pspnet_core.models.pspnet import PSPNet
 
@@ -59,9 +59,17 @@ class InferenceNetwork(nn.Module):
 
     def to_numerics(self, device: torch.device, dtype: torch.dtype, memory_format: torch.memory_format) -> None:
         """Move it, with all but the classifier in ``dtype``: logits that are rounded change the argmax."""
+        if dtype != torch.float32:
+            self.round_weights(dtype)
         self.to(device=device, dtype=dtype)
         self.to(memory_format=memory_format)
         self.classifier.float()
+
+    def round_weights(self, dtype: torch.dtype) -> None:
+        """Give all convolutions but the classifier weights that ``dtype`` can hold; see :func:`rounded`."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d) and module is not self.classifier:
+                module.weight.copy_(rounded(module.weight, dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W), normalised -> (N, K, ceil(H / s), ceil(W / s)) float32 logits, as :meth:`PSPNet.logits`."""

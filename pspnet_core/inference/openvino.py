@@ -49,7 +49,10 @@ class OpenVinoEngine:
 
         self.name = f"openvino {dtype}"
         self.bytes_per_value = 2 if dtype == "bfloat16" else 4
-        graph = self._convert(InferenceNetwork(model))
+        network = InferenceNetwork(model)
+        if dtype == "bfloat16":
+            network.round_weights(torch.bfloat16)
+        graph = self._convert(network)
         graph.reshape([-1, 3, -1, -1])
         settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if dtype == "bfloat16" else "f32",

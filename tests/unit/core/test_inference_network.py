@@ -71,6 +71,16 @@ def test_low_precision_is_near_and_logits_are_float32():
     assert (found - expected).abs().mean() < 0.05 * expected.std()
 
 
+def test_rounded_weights_keep_the_sum_of_each_filter():
+    weight = torch.randn(8, 40, 3, 3)
+    result = folding.rounded(weight, torch.bfloat16)
+    assert torch.equal(result, result.bfloat16().float())
+    assert float((result - weight).abs().max()) < 0.05
+    plain = weight.bfloat16().float()
+    sums = [(found - weight).sum(dim=(1, 2, 3)).abs().mean() for found in (result, plain)]
+    assert sums[0] < 0.2 * sums[1]
+
+
 def test_what_the_model_learns_later_is_not_seen():
     model = random_model(PSPNetConfig.preset("mmseg-512", 3, "resnet18"))
     x = torch.randn(1, 3, 64, 64)
