@@ -19,7 +19,7 @@ FADED_ALPHA = 0.15
 """How strong other classes are drawn beside a highlighted one."""
 
 
-_SMALL_PX = 4096
+_SMALL_PX = 20_000
 
 
 class Palette:
