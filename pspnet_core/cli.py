@@ -8,7 +8,6 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 
 from pspnet_core import __version__
 from pspnet_core.cli_output import Output, UsageError, report_error
@@ -53,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands; each sets ``run``, a function that takes the options and returns the exit code."""
+    from pspnet_core.cli_formats import add_export, add_import
     from pspnet_core.cli_import import add_import_weights
     from pspnet_core.cli_ml import add_commands
     from pspnet_core.cli_onnx import add_export_onnx
@@ -66,28 +66,10 @@ def make_parser() -> argparse.ArgumentParser:
     add_commands(commands)
     add_import_weights(commands)
     add_export_onnx(commands)
-    _add_export(commands)
+    add_export(commands)
+    add_import(commands)
     _add_doctor(commands)
     return parser
-
-
-def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    # The formats are spelled out so that --help imports nothing; export/masks.py checks them again.
-    parser = commands.add_parser(
-        "export",
-        help="write the masks of a project",
-        description="Write the masks of a project as PNG files: DIR/masks/<split>/<path>.png and DIR/classes.json.",
-    )
-    parser.add_argument("project", metavar="PROJECT", type=Path, help="folder of the project")
-    parser.add_argument(
-        "--format",
-        choices=("png", "png-palette", "color"),
-        default="png",
-        help="png: value = class id; png-palette: the same with colours to look at; color: a picture (default: png)",
-    )
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the files; it is made")
-    add_json_option(parser)
-    parser.set_defaults(run=_export)
 
 
 def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -103,26 +85,6 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def add_json_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--json``."""
     parser.add_argument("--json", action="store_true", help="events and result as JSON lines on stdout")
-
-
-def _export(options: argparse.Namespace) -> int:
-    from pspnet_core.export.masks import ExportFinished, export_masks
-    from pspnet_core.project.project import Project
-
-    output = Output(options.json)
-    project = Project.open(options.project)
-    for event in export_masks(project, options.out, options.format):
-        output.event(event.to_json())
-        if isinstance(event, ExportFinished):
-            for notice in event.notices:
-                logging.getLogger(__name__).warning("%s: %s %s", notice.item_key, notice.title, notice.detail)
-            for failure in event.failures:
-                report_error(PspnetError(failure.title, failure.detail, failure.remedy))
-            output.text(f"{event.num_written} mask(s) were written to {event.folder}.")
-            if event.num_empty:
-                output.text(f"{event.num_empty} image(s) without a labelled pixel were left out.")
-            return FAILED if event.failures else DONE
-    raise AssertionError("an export ends with ExportFinished")
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ from pspnet_core.classes import ClassDef, ClassSet
 from pspnet_core.imaging.class_maps import write_class_map, write_png
 from pspnet_core.project.formats.mask_reading import MaskReader
 from pspnet_core.project.formats.names import flat_names
+from pspnet_core.project.formats.reading import Entry
 from pspnet_core.project.formats.source_files import SourceFiles
 from pspnet_core.project.formats.writing import ExportJob, Labelled, OutFile, Writer, image_file, image_place
 from pspnet_core.project.project import Item
@@ -101,15 +102,15 @@ class CityscapesReader(MaskReader):
                 ClassSet(ClassDef(number, name, color) for number, name, color in _TABLE[_NO_CLASS - 1 :])
             )
             self.unlabelled = frozenset({UNLABELLED, *range(_NO_CLASS)})
-        found = {}
-        for path in files.with_suffix(_LABELS.lower()):
-            name = path.rpartition("/")[2][: -len(_LABELS)]
-            if name.startswith(f"{_CITY}_"):
-                name = name.removeprefix(f"{_CITY}_").removesuffix(f"_{_FRAME}")
-                found[path] = name
-            else:
-                found[path] = f"{name}_leftImg8bit"
+        found = {path: path.rpartition("/")[2][: -len(_LABELS)] for path in files.with_suffix(_LABELS.lower())}
         super().__init__(files, found)
+
+    def entries(self) -> Iterator[Entry]:
+        for entry in super().entries():
+            image = f"{entry.name}_leftImg8bit"
+            is_ours = entry.name.startswith(f"{_CITY}_")
+            name = entry.name.removeprefix(f"{_CITY}_").removesuffix(f"_{_FRAME}") if is_ours else image
+            yield Entry(name, None, entry.handle, image)
 
 
 def _write_ids(ids: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], path: Path) -> None:

@@ -245,7 +245,7 @@ class _Run:
             if not is_inside(entry.name):
                 self._remarks.add("image names lead out of the source and were refused", repr(entry.name)[:60])
                 continue
-            keys = matcher.find(entry.name)
+            keys = matcher.find(entry.name) or (matcher.find(entry.other_name) if entry.other_name else ())
             if len(keys) == 1:
                 pairs.append((entry, self._project.item(keys[0])))
             elif keys:

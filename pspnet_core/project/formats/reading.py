@@ -44,11 +44,13 @@ class Entry:
         name: How it calls the image.
         size: (width, height) that it claims, if it does.
         handle: For the reader.
+        other_name: Tried when the project has no image of that name.
     """
 
     name: str
     size: tuple[int, int] | None
     handle: Any
+    other_name: str = ""
 
 
 class Loaded:

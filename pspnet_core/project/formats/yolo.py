@@ -20,6 +20,7 @@ from pspnet_core.project.formats.shapes import Ring
 from pspnet_core.project.formats.source_files import SourceError, SourceFiles
 from pspnet_core.project.formats.writing import ExportJob, Labelled, OutFile, Writer, image_file, image_place, text_file
 from pspnet_core.project.project import Item, Split
+from pspnet_core.types import UNLABELLED
 
 _DIGITS = 8  # exact to a thousandth of a pixel at any size
 _MAX_CLASSES = 10_000
@@ -78,7 +79,7 @@ class YoloReader(Reader):
     def __init__(self, files: SourceFiles) -> None:
         super().__init__(files)
         names = _names(files)
-        self.classes = [SourceClass(name) for name in names]
+        self.classes = [SourceClass(name, None, min(number, UNLABELLED)) for number, name in enumerate(names)]
         found = files.below("labels", (".txt",))
         skipped = ("classes.txt", "train.txt", "val.txt", "test.txt", "labels.txt")
         self._labels = {p: n for p, n in found.items() if PurePosixPath(p).name.casefold() not in skipped}
