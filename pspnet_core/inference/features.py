@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
     from pspnet_core.imaging.source import ImageSource
 
-FEATURE_SPEC = "lite0:2,4,8,16,16+bank:1,2,4,8,16/1"
+FEATURE_SPEC = "lite0:2,4,8,16,16+bank:1,2,4,8,16/2"
 """What the columns of the features mean; rows that were kept under another name are of no use."""
 
 WORKING_PIXELS = 1_000_000
 """Larger images are reduced to this many pixels before anything is computed."""
 
 _FINE_PIXELS = 300_000  # up to here a cell is one pixel of the working image, above two by two
-_NETWORK = "efficientnet_lite0"
+_NETWORK, _MULTIPLE = "efficientnet_lite0", 32
 _NETWORK_STAGES = {0: ("stride2", 2), 1: ("stride4", 4), 2: ("stride8", 8), 3: ("stride16", 16), 4: ("stride16b", 16)}
 _BANKS = (("fine", 0, (1.0, 2.0)), ("middle", 4, (4.0,)), ("coarse", 8, (8.0, 16.0)))
 _MIN_DEVIATION = 1e-4
@@ -192,16 +192,20 @@ class FeatureExtractor:
         yield ImageFeatures(height, width, cell_px, tuple(blocks), guide)
 
     def _network_blocks(self, picture: RgbImage) -> Iterator[FeatureBlock | None]:
+        """Means of what the picture and its mirror image give: less noise, and no shift to one side."""
+        height, width = picture.shape[:2]
         x: Any = picture
-        last = max(_NETWORK_STAGES)
-        for number in range(-1, last + 1):
+        mirrored: Any = np.pad(picture, ((0, 0), (0, -width % _MULTIPLE), (0, 0)), mode="edge")[:, ::-1].copy()
+        for number in range(-1, max(_NETWORK_STAGES) + 1):
             x = self._stem(x) if number < 0 else self._stage(number, x)
+            yield None
+            mirrored = self._stem(mirrored) if number < 0 else self._stage(number, mirrored)
             if number not in _NETWORK_STAGES:
                 yield None
                 continue
             name, stride = _NETWORK_STAGES[number]
-            rows, columns = (-(-length // stride) for length in picture.shape[:2])
-            yield _normalised(name, True, stride, x[0].numpy()[:, :rows, :columns])
+            values = (x[0].numpy() + mirrored[0].numpy()[..., ::-1]) / np.float32(2)
+            yield _normalised(name, True, stride, values[:, : -(-height // stride), : -(-width // stride)])
 
     # A generator must not yield inside of inference mode, which is a state of the thread.
     def _stem(self, picture: RgbImage) -> Tensor:
@@ -212,7 +216,7 @@ class FeatureExtractor:
 
         with torch.inference_mode():
             x = self._preprocessing(picture)
-            x = F.pad(x, (0, -picture.shape[1] % 32, 0, -picture.shape[0] % 32), mode="replicate")
+            x = F.pad(x, (0, -picture.shape[1] % _MULTIPLE, 0, -picture.shape[0] % _MULTIPLE), mode="replicate")
             x = x.contiguous(memory_format=torch.channels_last)
             return F.relu6(self._network.stem(F.pad(x, STRIDE2_PADDING[3])))
 
