@@ -206,7 +206,7 @@ class PictureView(QWidget):
     def _on_runs_painted(self, runs: Runs) -> None:
         self._painted = runs.rect
         self.update_device_rect(self._screen.paint(runs))
-        if not self._later.isActive():
+        if self._screen.is_behind and not self._later.isActive():
             self._later.start(0)
 
     def _on_region_changed(self, region: Rect) -> None:

@@ -170,6 +170,11 @@ class Screen:
             is_complete = all_in_sight and self._refresh_area(self._layers, self.viewport.view_rect, start, budget)
         self._is_complete = is_complete
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether something was put off while the hand was at work."""
+        return self._layers is not None and self._layers[1].pyramid.is_behind
+
     def catch_up(self) -> None:
         """Do what was put off while the hand was at work; does nothing when there is none."""
         if self._layers is not None:
