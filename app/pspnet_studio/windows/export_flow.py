@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +11,15 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QProgressDialog, QWidget
 
 from pspnet_core.errors import PspnetError
-from pspnet_core.project.project import Notice, Project
+from pspnet_core.project.project import Notice, Project, Split
 from pspnet_studio.dialogs.export import ExportDialog
-from pspnet_studio.jobs.runner import Lane, Priority
+from pspnet_studio.jobs.runner import JobHandle, Lane, Priority
 from pspnet_studio.messages import tr, tr_count
 from pspnet_studio.model.session import Session
 from pspnet_studio.windows.progress_flow import ProgressFlow
 
 if TYPE_CHECKING:
-    from pspnet_core.export.masks import ExportFinished
+    from pspnet_core.project.formats.exporting import ExportFinished
 
 _MAX_NAMED = 3
 _PATIENCE_MS = 400
@@ -37,6 +38,7 @@ class ExportFlow(ProgressFlow):
     def __init__(self, session: Session, window: QWidget, show: Callable[[object], None]) -> None:
         super().__init__(window)
         self._session, self._window, self._show = session, window, show
+        self._trial: JobHandle | None = None
 
     def ask(self) -> None:
         """Ask where to and in which format, then export."""
@@ -48,22 +50,32 @@ class ExportFlow(ProgressFlow):
             return
         self._session.save_now()  # what was painted just now counts, too
         folder = project.root.parent / f"{project.root.name}-masks"
-        dialog = ExportDialog(folder, self.num_masks(project), self._window)
-        if dialog.exec() == QDialog.DialogCode.Accepted:
-            self.start(project, dialog.folder, dialog.format)
+        splits = self._splits(project)
+        dialog = ExportDialog(folder, splits.total(), self._window, splits)
+        dialog.trial_requested.connect(lambda: self._try(dialog, project))
+        is_accepted = dialog.exec() == QDialog.DialogCode.Accepted
+        if self._trial is not None:
+            self._trial.cancel()
+            self._trial = None
+        if is_accepted:
+            self.start(project, dialog.folder, dialog.format, dialog.options)
 
     def num_masks(self, project: Project) -> int:
         """How many images have a mask, without a look at the disk."""
+        return self._splits(project).total()
+
+    def _splits(self, project: Project) -> Counter[Split]:
         key = self._session.current_key
         unsaved = None if key is None else self._session.autosave.unsaved_planes(project, key)
         is_new = unsaved is not None and not unsaved.class_plane.is_blank
-        return sum(
-            bool(item.found_mask or project.state(item.key).labelled_px or (is_new and item.key == key))
+        return Counter(
+            item.split
             for item in project.items
+            if item.found_mask or project.state(item.key).labelled_px or (is_new and item.key == key)
         )
 
-    def start(self, project: Project, folder: Path, format_name: str) -> None:
-        """Save, then write all masks of ``project`` to ``folder``."""
+    def start(self, project: Project, folder: Path, format_name: str, options: Mapping[str, Any] | None = None) -> None:
+        """Save, then write all masks of ``project`` to ``folder``; ``options`` are those of the dialog."""
         progress = self._progress = QProgressDialog(tr("Saving…"), tr("Cancel"), 0, 0, self._window)
         progress.setWindowTitle(tr("Export masks"))
         progress.setMinimumWidth(_WIDTH_PX)
@@ -73,20 +85,32 @@ class ExportFlow(ProgressFlow):
         progress.setMinimumDuration(_PATIENCE_MS)
         progress.canceled.connect(self._on_cancelled)
         self._session.save_now(
-            then=lambda: self._write(progress, project, folder, format_name),
+            then=lambda: self._write(progress, project, folder, format_name, options or {}),
             # The session tells why by itself; the words "not saved" would be lost in a second message.
             on_failed=lambda _error: self._close(progress),
         )
 
-    def _write(self, progress: QProgressDialog, project: Project, folder: Path, format_name: str) -> None:
+    def _try(self, dialog: ExportDialog, project: Project) -> None:
+        """Work out what an export would do, and show that in the dialog."""
+        if self._trial is not None:
+            self._trial.cancel()
+        dialog.set_trial("")
+        folder, format_name, options = dialog.folder, dialog.format, dialog.options | {"dry_run": True}
+        self._trial = self._session.runner.submit(
+            Lane.IO,
+            lambda: exporting(project, folder, format_name, options),
+            name=tr("trying an export"),
+            priority=Priority.PREFETCH,
+            on_done=lambda report: dialog.set_trial(trial_words(report)),
+            on_error=lambda error: dialog.set_trial(str(error)),
+        )
+
+    def _write(
+        self, progress: QProgressDialog, project: Project, folder: Path, format_name: str, options: Mapping[str, Any]
+    ) -> None:
         if self._progress is not progress:  # cancelled while it was saved
             return
         progress.setLabelText(tr("Writing masks…"))
-
-        def run() -> Iterator[Any]:
-            from pspnet_core.export.masks import export_masks
-
-            yield from export_masks(project, folder, format=format_name)
 
         def on_event(event: Any) -> None:
             if hasattr(event, "done"):
@@ -104,13 +128,34 @@ class ExportFlow(ProgressFlow):
 
         self._job = self._session.runner.submit(
             Lane.IO,
-            run,
+            lambda: exporting(project, folder, format_name, options),
             name=tr("exporting masks"),
             priority=Priority.PREFETCH,
             on_event=on_event,
             on_done=on_done,
             on_error=on_error,
         )
+
+
+def exporting(project: Project, folder: Path, format_name: str, options: Mapping[str, Any]) -> Iterator[Any]:
+    """The job; what it needs is imported in its lane."""
+    from pspnet_core.project.formats.exporting import export_project
+    from pspnet_core.project.formats.writing import ExportOptions
+
+    yield from export_project(project, folder, format_name, ExportOptions(**options))
+
+
+def trial_words(report: ExportFinished) -> str:
+    """What an export would do."""
+    sentences = [
+        tr_count("1 mask would be written.", "{count} masks would be written.", report.num_written),
+        *([_left_out(report)] if report.num_empty else []),
+        *([tr("{count} cannot be read.").format(count=len(report.failures))] if report.failures else []),
+    ]
+    if report.mean_iou is not None and report.mean_iou < 1:
+        sentences.append(tr("Mean IoU of the polygons: {iou}.").format(iou=f"{report.mean_iou:.4f}"))
+    lost = [tr("Not as it was: {what}.").format(what=remark) for remark in report.remarks[:_MAX_NAMED]]
+    return "\n".join([" ".join(sentences), *(lost or [tr("Nothing would be lost.")])])
 
 
 def words_of(report: ExportFinished) -> list[object]:
@@ -129,20 +174,25 @@ def words_of(report: ExportFinished) -> list[object]:
     )
     sentences = [sentence.format(folder=report.folder)]
     if report.num_empty:
-        sentences.append(
-            tr_count(
-                "1 image without any label was left out.",
-                "{count} images without any label were left out.",
-                report.num_empty,
-            )
-        )
+        sentences.append(_left_out(report))
     words.append(" ".join(sentences))
+    if report.remarks:
+        lost = "\n".join(str(remark) for remark in report.remarks[:_MAX_NAMED])
+        words.append(Notice(tr("Not everything could be written as it was:"), lost))
     if report.notices:
         title = tr_count(
             "One remark on the exported masks:", "{count} remarks on the exported masks:", len(report.notices)
         )
         words.append(Notice(title, _named(report.notices)))
     return words
+
+
+def _left_out(report: ExportFinished) -> str:
+    return tr_count(
+        "1 image without any label was left out.",
+        "{count} images without any label were left out.",
+        report.num_empty,
+    )
 
 
 def _named(notices: Sequence[Notice]) -> str:
