@@ -178,7 +178,7 @@ class ConvertDialog(QDialog):
             self._hint.setText(
                 tr(
                     "All masks of the project are written anew. As long as the project is open, Edit > Take back "
-                    "conversion undoes it where nothing was changed since."
+                    "conversion or import undoes it where nothing was changed since."
                 )
             )
         else:

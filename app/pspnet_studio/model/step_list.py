@@ -47,6 +47,7 @@ def step_words(label: str) -> tuple[str, str]:
         "reject": (tr("Reject"), "close"),
         "clean up": (tr("Clean up regions"), "filter"),
         "convert": (tr("Convert class"), "layers"),
+        "import annotations": (tr("Import annotations"), "image"),
         "copy mask": (tr("Copy mask"), "image"),
     }
     spec = tool_specs().get(label)

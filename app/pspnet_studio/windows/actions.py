@@ -69,7 +69,22 @@ def action_table() -> tuple[ActionSpec, ...]:
         ActionSpec(
             "save", tr("Save now"), "", "Ctrl+S", FILE, tip=tr("Everything is saved by itself; this does it now")
         ),
-        ActionSpec("export", tr("Export masks…"), "export", "Ctrl+E", FILE, tip=tr("Write all masks as PNG files")),
+        ActionSpec(
+            "export",
+            tr("Export masks…"),
+            "export",
+            "Ctrl+E",
+            FILE,
+            tip=tr("Write all masks as PNG, COCO, labelme, VOC, YOLO, Cityscapes, CVAT or NumPy files"),
+        ),
+        ActionSpec(
+            "import_annotations",
+            tr("Import annotations…"),
+            "",
+            "Ctrl+Shift+E",
+            FILE,
+            tip=tr("Take over masks and polygons of other programs"),
+        ),
         ActionSpec("close_project", tr("Close project"), "", "Ctrl+W", FILE),
         ActionSpec("quit", tr("Quit"), "", "Ctrl+Q", FILE),
         ActionSpec("undo", tr("Undo"), "undo", "Ctrl+Z", EDIT),
@@ -140,11 +155,13 @@ def action_table() -> tuple[ActionSpec, ...]:
         ),
         ActionSpec(
             "take_back_conversion",
-            tr("Take back conversion"),
+            tr("Take back conversion or import"),
             "",
             "",
             EDIT,
-            tip=tr("Undo the last conversion of the whole project where nothing was changed since"),
+            tip=tr(
+                "Undo the last conversion of the whole project, or the last import, where nothing was changed since"
+            ),
         ),
         ActionSpec("fit", tr("Fit to window"), "fit", "F", VIEW),
         ActionSpec("actual_size", tr("Actual size"), "", "Ctrl+1", VIEW),

@@ -28,6 +28,7 @@ from pspnet_studio.model.training import Training
 from pspnet_studio.model.view_state import OverlayMode
 from pspnet_studio.settings import Settings
 from pspnet_studio.windows.accept_flow import AcceptFlow
+from pspnet_studio.windows.annotation_import_flow import AnnotationImportFlow
 from pspnet_studio.windows.clean_up_flow import CleanUpFlow
 from pspnet_studio.windows.convert_flow import ConvertFlow
 from pspnet_studio.windows.copy_mask_flow import CopyMaskFlow
@@ -85,6 +86,7 @@ class Commands(QObject):
         self._clean_up_flow = CleanUpFlow(session, window.canvas, window, show)
         self._convert_flow = ConvertFlow(session, window.canvas, window, show)
         self._accept_flow = AcceptFlow(session, predictions, window.canvas, window, show)
+        self._annotation_import_flow = AnnotationImportFlow(session, window.canvas, self._convert_flow, window, show)
         self._copy_mask_flow = CopyMaskFlow(session, window.canvas, show, self._tell)
         self.next_flow = NextFlow(session, queue, window.canvas, self._actions["next_suggested"], self._tell)
         self._queue = queue
@@ -147,6 +149,7 @@ class Commands(QObject):
             "add_folder": project is not None,
             "save": project is not None,
             "export": project is not None,
+            "import_annotations": project is not None,
             "rescan": project is not None,
             "close_project": project is not None,
             "undo": document is not None and document.history.can_undo,
@@ -206,6 +209,7 @@ class Commands(QObject):
             "open_sample": self.open_sample,
             "save": self._session.save_now,
             "export": self._export_flow.ask,
+            "import_annotations": self._annotation_import_flow.ask,
             "rescan": self._rescan,
             "close_project": lambda: window.guard.run(tr("closing the project"), self._session.close_project),
             "quit": window.close,

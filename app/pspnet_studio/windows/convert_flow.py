@@ -94,6 +94,11 @@ class ConvertFlow(QObject):
         elif is_accepted and self._session.document is document:
             self.convert_image(document, dialog.from_id, dialog.to_id)
 
+    def remember(self, project: Project, records: Sequence[bytes]) -> None:
+        """Let :meth:`take_back` undo what another command did to the images of a project."""
+        self._done = _Done(project, list(records))
+        self.changed.emit()
+
     def convert_image(self, document: Document, from_id: int, to_id: int) -> None:
         """Convert in the open image, as one step of its history."""
         self._canvas.end_stroke()
@@ -141,7 +146,7 @@ class ConvertFlow(QObject):
             self._done = None
             self._write(undone, tr("Taking back…"), len(others), partial(take_back, done.project, others))
 
-        self._begin(done.project, tr("Take back conversion"), start, in_open_image)
+        self._begin(done.project, tr("Take back conversion or import"), start, in_open_image)
 
     # --- inside
 
