@@ -118,6 +118,26 @@ def test_labelme_by_what_its_own_reader_does(project, tmp_path) -> None:
     np.testing.assert_array_equal(found[kept], holes[kept])
 
 
+@pytest.mark.parametrize("shapes", ["mask", "auto"])
+def test_labelme_by_labelme(shapes, project, tmp_path) -> None:
+    utils = pytest.importorskip("labelme.utils")
+    export(project, tmp_path / "out", "labelme", shapes=shapes)
+    ids = {c.name: c.index + 1 for c in CLASSES}
+    for key, place in zip(MAPS, ("train/a", "train/b", "val/c"), strict=True):
+        data = json.loads((tmp_path / f"out/{place}.json").read_text())
+        for shape in data["shapes"]:
+            if shape["mask"] is not None:
+                shape["mask"] = utils.img_b64_to_arr(shape["mask"]).astype(bool)
+        found, _ = utils.shapes_to_label((data["imageHeight"], data["imageWidth"]), data["shapes"], ids)
+        found = np.where(found == 0, 255, found - 1)
+        if shapes == "mask":
+            np.testing.assert_array_equal(found, MAPS[key])
+        else:  # its fill holds the outline, so that polygons gain a pixel on the right and below
+            grown = cv2.dilate((MAPS[key] != 255).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+            assert (found[MAPS[key] != 255] != 255).all()
+            assert (found[~grown] == 255).all()
+
+
 def test_yolo_by_opencv(project, tmp_path) -> None:
     """Shares times size, filled as supervision and ultralytics do; OpenCV's fill holds the outline, too."""
     export(project, tmp_path / "out", "yolo")
