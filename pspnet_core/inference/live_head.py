@@ -36,6 +36,7 @@ KEPT_PER_CLASS = 100
 _BLOCK_OF = 40
 _RADIUS_PX = 16  # of border sharpening, in pixels of the working image
 _MAX_ROWS = 3_000  # of this image; a fit then takes some ten milliseconds
+_MAX_KNOWN = 20_000
 _UNKNOWN_LOGIT = -4.0  # log odds of a class that the prior does not know
 _ANCHORS, _ANCHOR_WEIGHT = 500, 0.5
 _FREQUENCY_SHARE, _FREQUENCY_ROUNDS, _FREQUENCY_CELLS = 0.35, 3, 4_000
@@ -111,6 +112,8 @@ class LiveHead:
         self._order = np.random.default_rng(0).permutation(rows * columns).astype(np.intp)
         self._rank = np.empty_like(self._order)
         self._rank[self._order] = np.arange(len(self._order))
+        self._place = np.full(rows * columns, -1, np.int32)  # of each cell in the rows that are known
+        self._known = np.empty((0, features.num_features), np.float32)
         self._penalty = np.concatenate([np.full(len(b.values), _penalty(b), np.float32) for b in features.blocks])
         self._kept = kept if kept is not None and len(kept.rows) else None
         self._prior_ids: tuple[int, ...] = ()
@@ -191,12 +194,14 @@ class LiveHead:
         share = sureness * (_UNMARKED_WEIGHT / max(float(sureness.sum()), 1e-6))
         total = np.float32(1 + _UNMARKED_WEIGHT)
         solution = fit_logistic(
-            np.concatenate([rows, self._features.rows(some)]),
+            np.concatenate([rows, self._rows(some)]),
             np.concatenate([allowed, np.equal.outer(flat.argmax(axis=0), np.arange(len(flat)))]).astype(np.float32),
             (np.concatenate([importance, share]) / total).astype(np.float32),
             (self._penalty / total).astype(np.float32),
-            self._solution[1],
+            self._solution[1]._replace(inverse=None),
         )
+        # The next stroke begins with the curvature of today, which nobody has to wait for now.
+        self._solution = self._solution[0], self._solution[1]._replace(inverse=solution.inverse)
         second = replace(answer, planes=self._planes_of(solution))
         return answer if self._remembered(second) < self._remembered(answer) - _FORGOTTEN else second
 
@@ -231,7 +236,7 @@ class LiveHead:
             where, taken = where[is_known], taken[is_known]
             share = len(where) / max(1, len(where) + len(cells))
             parts.append(_Part(where, np.not_equal.outer(taken, channels), _balanced(taken) * share))
-        rows = [self._features.rows(part.cells) for part in parts]
+        rows = [self._rows(part.cells) for part in parts]
         allowed = [part.allowed for part in parts]
         importance = [part.importance for part in parts]
         offset = None
@@ -239,7 +244,7 @@ class LiveHead:
             scores = [self._prior_at(part.cells, ids) for part in parts]
             anchors = self._order[:_ANCHORS]
             there = self._prior_at(anchors, ids)
-            rows.append(self._features.rows(anchors))
+            rows.append(self._rows(anchors))
             allowed.append(np.equal.outer(there.argmax(axis=1), np.arange(len(ids))))
             importance.append(np.full(len(anchors), _ANCHOR_WEIGHT / len(anchors), np.float32))
             scores.append(there)
@@ -268,7 +273,9 @@ class LiveHead:
         if known == ids:
             return last
         start = Solution(
-            np.zeros((len(self._penalty), len(ids)), np.float32), np.full(len(ids), last.bias.min(), np.float32)
+            np.zeros((len(self._penalty), len(ids)), np.float32),
+            np.full(len(ids), last.bias.min(), np.float32),
+            last.inverse,
         )
         for channel, class_id in enumerate(ids):
             if class_id in known:
@@ -324,6 +331,20 @@ class LiveHead:
             if class_id in self._prior_ids:
                 found[:, channel] = flat[self._prior_ids.index(class_id), cells]
         return found
+
+    def _rows(self, cells: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Features of cells; those that were asked for before are kept."""
+        places = self._place[cells]
+        new = cells[places < 0]
+        if len(new):
+            count = len(self._known)
+            self._known = np.concatenate([self._known, self._features.rows(new)])
+            if len(self._known) > _MAX_KNOWN:  # after many changes of mind
+                self._place[:] = -1
+                self._known, count, new = self._features.rows(cells), 0, cells
+            self._place[new] = np.arange(count, len(self._known))
+            places = self._place[cells]
+        return self._known[places]
 
     def _chosen(self, marked: ClassMap, per_class: int) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
         """Marked cells and their classes; of those of one class the same ones again as long as they are marked."""

@@ -56,10 +56,10 @@ def _flat(block: FeatureBlock) -> NDArray[np.float32]:
 
 
 def _enlarged(plane: Planes, stride: int, cell_px: int, rows: int, columns: int) -> Planes:
-    ratio = cell_px / stride
-    matrix = np.array([[ratio, 0, ratio / 2 - 0.5], [0, ratio, ratio / 2 - 0.5]], np.float64)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(plane, matrix, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE))
+    """A plane at the cells: strides are multiples of a cell, and the last feature may reach over the last cell."""
+    times = stride // cell_px
+    size = plane.shape[1] * times, plane.shape[0] * times
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR))[:rows, :columns]
 
 
 def in_cells(prior: LogitGrid, rows: int, columns: int) -> Planes:

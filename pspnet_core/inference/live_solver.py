@@ -23,10 +23,12 @@ class Solution(NamedTuple):
     Attributes:
         weights: (D, K) float32.
         bias: (K,) float32.
+        inverse: (D + 1, D + 1) float32, about the inverse of the curvature; a later fit to similar rows may use it.
     """
 
     weights: Floats
     bias: Floats
+    inverse: Floats | None = None
 
 
 def fit_logistic(
@@ -49,12 +51,13 @@ def fit_logistic(
         allowed: (n, K), 1 for classes that are allowed, else 0; every row allows one at least.
         importance: (n,) weights of the rows, of sum 1.
         penalty: (D,) positive.
-        start: Where to begin; zeros when not given. The minimum is the same where all rows are labels.
+        start: Where to begin, and the curvature to begin with; zeros when not given. The minimum is the same where all
+            rows are labels.
         offset: (n, K) logits to which those of the head are added.
         tolerance: Stop when a step lessens the objective by less than this share.
         max_steps: At most so many steps.
     """
-    problem = _Problem(rows, allowed, importance, penalty, offset)
+    problem = _Problem(rows, allowed, importance, penalty, offset, None if start is None else start.inverse)
     x = np.zeros((rows.shape[1] + 1, allowed.shape[1]), np.float32)
     if start is not None:
         x[:-1], x[-1] = start.weights, start.bias
@@ -81,21 +84,31 @@ def fit_logistic(
         x, value, slope = new, new_value, new_slope
         if decrease < tolerance * max(value, 1e-3):
             break
-    return Solution(x[:-1], x[-1])
+    return Solution(x[:-1], x[-1], problem.inverse)
 
 
 class _Problem:
     def __init__(
-        self, rows: Floats, allowed: Floats, importance: Floats, penalty: Floats, offset: Floats | None
+        self,
+        rows: Floats,
+        allowed: Floats,
+        importance: Floats,
+        penalty: Floats,
+        offset: Floats | None,
+        inverse: Floats | None,
     ) -> None:
         self._rows = np.concatenate([rows, np.ones((len(rows), 1), np.float32)], axis=1)
         self._importance = importance[:, None]
         self._penalty = np.append(penalty, np.float32(_BIAS_PENALTY)).astype(np.float32)
         self._offset = offset
         self._barred: NDArray[np.bool_] = allowed == 0
+        self.inverse: Floats = self._inverted(importance) if inverse is None else inverse
+
+    def _inverted(self, importance: Floats) -> Floats:
         curvature = (self._rows.T * (importance / 2)) @ self._rows
         curvature[np.diag_indices(len(curvature))] += self._penalty
-        self._inverse = np.linalg.inv(curvature.astype(np.float64)).astype(np.float32)
+        inverse: Floats = np.linalg.inv(curvature.astype(np.float64)).astype(np.float32)
+        return inverse
 
     def at(self, x: Floats) -> tuple[float, Floats]:
         """Objective and gradient."""
@@ -120,7 +133,7 @@ class _Problem:
             factor = np.float32(np.vdot(step, result) / np.vdot(step, change))
             factors.append(factor)
             result -= factor * change
-        result = self._inverse @ result
+        result = self.inverse @ result
         for (step, change), factor in zip(history, reversed(factors), strict=True):
             result += step * np.float32(factor - np.vdot(change, result) / np.vdot(step, change))
         return result

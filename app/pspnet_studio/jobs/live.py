@@ -6,6 +6,7 @@ The fit needs numpy alone, and has a lane of its own: a training step in the tor
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 _BY_HAND = (int(Provenance.PAINTED), int(Provenance.IMPORTED))
 _ERASED = int(Provenance.ERASED)
 _BLOCK_CELLS, _NEARLY_ALL = 64, 0.8
+_REST_S, _REST_STEPS = 0.01, 6
 _STRIP = 1 << 22  # pixels that are looked at in one go
 
 
@@ -108,7 +110,7 @@ class LiveFit:
         self._head.set_kept(kept)
         self._has_kept = kept is not None
 
-    def refit(self, marks: Marks) -> Iterator[Shown]:
+    def refit(self, marks: Marks) -> Iterator[Shown | None]:
         """Look at what changed, fit, and yield the answer: at once, and again when it has settled."""
         from pspnet_core.inference.live_sharpen import best_of, fine
 
@@ -126,6 +128,9 @@ class LiveFit:
             yield Shown(None, None)
             return
         yield self._quick(answer)
+        for _ in range(_REST_STEPS):  # the window paints first, and the hand may have gone on
+            time.sleep(_REST_S)
+            yield None
         settled = self._head.settled(answer)
         if self._features.grid == (answer.height, answer.width):
             if settled is not answer:
@@ -133,7 +138,9 @@ class LiveFit:
             return
         answer = settled
         for prediction in fine(answer.planes, answer.class_ids, answer.height, answer.width):
-            if prediction is not None:
+            if prediction is None:
+                yield None
+            else:
                 self._answered = best_of(answer.planes, answer.class_ids)[0]
                 yield Shown(prediction, None)
 

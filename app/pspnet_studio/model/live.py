@@ -216,7 +216,9 @@ class Live(QObject):
         looked_at = tuple(self._unseen)
         marks = Marks(*document.committed_snapshot(), looked_at)
 
-        def on_event(shown: Shown) -> None:
+        def on_event(shown: Shown | None) -> None:
+            if shown is None:
+                return
             if self._unseen[: len(looked_at)] == list(looked_at):
                 del self._unseen[: len(looked_at)]
             self._on_shown(document, shown)
