@@ -144,7 +144,7 @@ def _open_voc(root: Path, folder: Path, year: str) -> Dataset:
         with _listing(folder):
             found = VOCSegmentation(root, year, split.value)
         items += _items(folder, split, found.images, found.masks)
-    classes = class_set("voc")
+    classes = read_class_table(folder)[0] or class_set("voc")  # an export of this program has a table of its own
     unknown = {}
     for item in items:
         assert item.found_mask is not None
@@ -171,6 +171,10 @@ def _open_cityscapes(root: Path) -> Dataset:
             items += _items(root, split, found.images, [masks[0] for masks in found.targets])
     items.sort(key=lambda item: natural_key(item.key))
     table = np.full(256, UNLABELLED, np.uint8)
+    own = read_class_table(root)[0]
+    if own is not None:  # an export of this program
+        table[list(own.indices)] = own.indices
+        return _dataset(root, own, items, _loader(table))
     for c in Cityscapes.classes:
         if 0 <= c.train_id < UNLABELLED:
             table[c.id] = c.train_id

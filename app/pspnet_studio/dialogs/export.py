@@ -66,6 +66,10 @@ class ExportDialog(QDialog):
             for split, count in (splits or {}).items()
             if count
         }
+        self._shapes = QComboBox(self)
+        self._shapes.addItem(tr("Polygons; masks where there are holes"), "auto")
+        self._shapes.addItem(tr("Polygons"), "polygon")
+        self._shapes.addItem(tr("Masks: exact in every reader"), "mask")
         self._images = QCheckBox(tr("Copy the &images, too"), self)
         self._tolerance = QDoubleSpinBox(self)
         self._tolerance.setRange(0, _MAX_TOLERANCE_PX)
@@ -99,6 +103,7 @@ class ExportDialog(QDialog):
         return {
             "splits": chosen if 0 < len(chosen) < len(self._splits) else None,
             "with_images": self._images.isChecked(),
+            "shapes": self._shapes.currentData() if self._shapes.isEnabled() else "auto",
             "tolerance_px": self._tolerance.value() if self._tolerance.isEnabled() else 0.0,
         }
 
@@ -136,8 +141,10 @@ class ExportDialog(QDialog):
             form.addWidget(QLabel(tr("Splits"), self), 3, 0)
             form.addLayout(boxes, 3, 1)
         form.addWidget(self._images, 4, 1)
-        form.addWidget(label(tr("&Outlines may be off by"), self._tolerance), 5, 0)
-        form.addWidget(self._tolerance, 5, 1)
+        form.addWidget(label(tr("&Regions become"), self._shapes), 5, 0)
+        form.addWidget(self._shapes, 5, 1)
+        form.addWidget(label(tr("&Outlines may be off by"), self._tolerance), 6, 0)
+        form.addWidget(self._tolerance, 6, 1)
         for text in (self._keeps, self._trial):
             text.setProperty("look", "muted")
             text.setWordWrap(True)
@@ -157,7 +164,7 @@ class ExportDialog(QDialog):
         self._folder.textChanged.connect(self._update)
         for box in self._splits.values():
             box.toggled.connect(self._update)
-        for changed in (self._images.toggled, self._tolerance.valueChanged):
+        for changed in (self._images.toggled, self._tolerance.valueChanged, self._shapes.currentIndexChanged):
             changed.connect(self._update)
 
     def _on_format(self) -> None:
@@ -166,6 +173,7 @@ class ExportDialog(QDialog):
         self._keeps.setText(tr("Keeps: {keeps} Loses: {loses}").format(keeps=tr(row.keeps), loses=loses))
         self._images.setChecked(row.with_images)
         self._tolerance.setEnabled(row.has_shapes)
+        self._shapes.setEnabled(row.has_shapes and row.has_masks)
         self._update()
 
     def _update(self) -> None:

@@ -16,6 +16,7 @@ class Format:
         loses: What it does not; empty when nothing is lost.
         is_exact: Whether every pixel comes back, 255 included, whatever the options.
         has_shapes: Whether regions may be polygons: tolerance and kind of shape can be chosen.
+        has_masks: Whether regions may be masks, too.
         with_images: Whether its readers expect the images beside the annotations: then they are copied by default.
     """
 
@@ -25,6 +26,7 @@ class Format:
     loses: str
     is_exact: bool = True
     has_shapes: bool = False
+    has_masks: bool = True
     with_images: bool = False
 
 
@@ -60,6 +62,7 @@ _ROWS = (
         "Class ids; readers that draw outlines fill single-pixel holes.",
         is_exact=False,
         has_shapes=True,
+        has_masks=False,
         with_images=True,
     ),
     Format(

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pspnet_core.imaging.class_maps import ids_of
-from pspnet_core.imaging.cv import cv2
 from pspnet_core.imaging.strokes import polygon_mask
 from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Rect
 
@@ -66,6 +65,8 @@ def regions_of(class_map: ClassMap, connected: bool = True) -> list[Region]:
         class_map: (H, W) uint8.
         connected: One for each connected region; else one for each class.
     """
+    from pspnet_core.imaging.cv import cv2  # not before there are shapes: class maps are exported without it
+
     found: list[Region] = []
     for class_id in ids_of(class_map):
         own = class_map == class_id
@@ -242,6 +243,8 @@ def _signed_area(ring: Ring) -> float:
 
 
 def _simplified(ring: Ring, tolerance_px: float) -> Ring:
+    from pspnet_core.imaging.cv import cv2
+
     points = cv2.approxPolyDP(ring.astype(np.float32).reshape(-1, 1, 2), tolerance_px, True)
     return np.asarray(points, np.float64).reshape(-1, 2)
 

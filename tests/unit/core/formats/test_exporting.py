@@ -11,6 +11,7 @@ from PIL import Image
 
 from pspnet_core.classes import ClassSet
 from pspnet_core.errors import ProjectError, PspnetError, StorageError
+from pspnet_core.project.dataset import open_dataset
 from pspnet_core.project.formats.catalogue import FORMATS
 from pspnet_core.project.formats.exporting import export_project
 from pspnet_core.project.formats.importing import ImportOptions, ItemImported, import_annotations
@@ -175,6 +176,18 @@ def test_a_new_class_never_gets_an_id_that_was_used(tmp_path) -> None:
     other.set_classes(ClassSet([other.classes[0]], other.classes.next_index, [1]))
     take_over(other, tmp_path / "out", "png")
     assert {c.name: c.index for c in other.classes} == {"old": 0, "roof: red": 2}
+
+
+@pytest.mark.parametrize("form", ["voc", "cityscapes"])
+def test_an_export_can_be_trained_on(form, tmp_path) -> None:
+    pytest.importorskip("torchvision")
+    maps = {"images/train/a.png": ring_map(), "images/val/b.png": half_mask(14, 10)}
+    export(make_project(tmp_path / "root", maps), tmp_path / "out", form)
+    data = open_dataset(tmp_path / "out")
+    assert set(data.classes.names) == {"field", "roof: red", "water"}
+    for split, class_map in ((Split.TRAIN, ring_map()), (Split.VAL, half_mask(14, 10))):
+        (item,) = data.items[split]
+        np.testing.assert_array_equal(data.load(item)[1], class_map)
 
 
 def test_nothing_can_be_guessed_of_an_empty_folder(tmp_path) -> None:
