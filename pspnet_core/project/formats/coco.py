@@ -38,7 +38,6 @@ from pspnet_core.project.project import Item, Split
 from pspnet_core.types import UNLABELLED, BoolMask, Rect
 
 _SPOOL_BYTES = 16 * 1024 * 1024
-_MAX_RLE_PIXELS = 1 << 31
 
 
 class CocoWriter(Writer):
@@ -157,11 +156,11 @@ class CocoReader(Reader):
                 continue
             if isinstance(segmentation, dict):
                 try:
-                    mask = decoded(segmentation, height, width)
+                    rect, mask = decoded(segmentation, height, width)
                 except ValueError as error:
                     loaded.problems.append(f"annotations are left out: {error}")
                     continue
-                loaded.paint(Rect(0, 0, width, height), mask, class_id)
+                loaded.paint(rect, mask, class_id)
             elif isinstance(segmentation, list) and segmentation:
                 for ring in segmentation:
                     _paint_ring(loaded, ring, class_id)
@@ -213,41 +212,46 @@ def mask_tools() -> Any:
     return mask
 
 
-def decoded(segmentation: dict[str, Any], height: int, width: int) -> BoolMask:
-    """The (H, W) mask of an RLE, plain or packed.
+def decoded(segmentation: dict[str, Any], height: int, width: int) -> tuple[Rect, BoolMask]:
+    """The columns of an image that an RLE, plain or packed, has pixels in, and their mask.
+
+    Not by pycocotools: that is C code which trusts its input, and it decodes the whole image for each region.
 
     Raises:
-        PspnetError: It is packed and pycocotools is missing.
         ValueError: It is damaged or of another size.
     """
     size, counts = segmentation.get("size"), segmentation.get("counts")
     if not isinstance(size, list) or size != [height, width]:
         raise ValueError(f"RLE of size {str(size)[:40]} does not fit the image")
-    if isinstance(counts, str | bytes):
+    if isinstance(counts, str):
         runs = _unpacked(counts)
     elif isinstance(counts, list) and all(isinstance(run, int) for run in counts):
         runs = counts
     else:
         raise ValueError("RLE without counts")
-    # Checked here: pycocotools is C code that trusts what it is given.
-    if min(runs, default=-1) < 0 or sum(runs) != height * width or height * width > _MAX_RLE_PIXELS:
+    if min(runs, default=-1) < 0 or sum(runs) != height * width:
         raise ValueError("RLE that does not cover its image")
-    if isinstance(counts, str | bytes):
-        packed = {"size": [height, width], "counts": counts.encode() if isinstance(counts, str) else counts}
-        return np.asarray(mask_tools().decode(packed)).astype(np.bool_)
-    values = np.arange(len(runs)) % 2 == 1
-    return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)
+    ends = np.cumsum(np.array(runs, np.int64))
+    first, last = ends[:-1:2], ends[1::2]  # of each run of pixels that are in the mask
+    first, last = first[: len(last)][last > first[: len(last)]], last[last > first[: len(last)]]
+    if not len(first):
+        return Rect(0, 0, 0, 0), np.zeros((0, 0), np.bool_)
+    left, right = int(first[0]) // height, (int(last[-1]) - 1) // height + 1
+    flat = np.zeros((right - left) * height + 1, np.int8)
+    flat[first - left * height] += 1
+    flat[last - left * height] -= 1
+    inside = np.add.accumulate(flat[:-1]).astype(np.bool_).reshape(right - left, height)
+    return Rect(left, 0, right - left, height), np.ascontiguousarray(inside.T)
 
 
-def _unpacked(counts: str | bytes) -> list[int]:
+def _unpacked(counts: str) -> list[int]:
     """Runs of a packed RLE: 5 bits a character, least significant first, from the fourth on as differences.
 
     Source: rleFrString of maskApi.c, cocodataset/cocoapi.
     """
-    data = counts.encode("ascii", "replace") if isinstance(counts, str) else counts
     runs: list[int] = []
     value = shift = 0
-    for byte in data:
+    for byte in counts.encode("ascii", "replace"):
         bits = byte - 48
         if not 0 <= bits < 64 or shift > 35:
             raise ValueError("damaged RLE")

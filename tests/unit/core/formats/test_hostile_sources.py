@@ -230,15 +230,18 @@ def test_flipped_bytes_never_do_more_than_fail(form, data, tmp_path_factory) -> 
         path.write_bytes(good)
 
 
-def test_rle_by_hand_is_that_of_pycocotools() -> None:
+@pytest.mark.parametrize("class_id", [0, 1, 7, 255, 3])
+def test_rle_is_that_of_pycocotools(class_id) -> None:
     tools = pytest.importorskip("pycocotools.mask")
-    mask = ring_map() == 0
-    packed = tools.encode(np.asfortranarray(mask.astype(np.uint8)))
-    np.testing.assert_array_equal(decoded({"size": [10, 14], "counts": packed["counts"].decode()}, 10, 14), mask)
+    mask = ring_map() == class_id
+    packed = tools.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
     flat = mask.ravel(order="F")
-    changes = np.flatnonzero(np.diff(flat.astype(int))) + 1
-    runs = np.diff([0, *changes, flat.size]).tolist()
-    np.testing.assert_array_equal(decoded({"size": [10, 14], "counts": runs}, 10, 14), mask)
+    runs = np.diff([0, *np.flatnonzero(np.diff(flat.astype(int))) + 1, flat.size]).tolist()
+    for counts in (packed, [0, *runs] if flat[0] else runs):
+        found = np.zeros_like(mask)
+        rect, part = decoded({"size": [10, 14], "counts": counts}, 10, 14)
+        found[rect.slices] = part
+        np.testing.assert_array_equal(found, mask)
 
 
 def test_painted_pixels_stay(tmp_path) -> None:
