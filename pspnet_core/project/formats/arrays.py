@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,20 @@ from pspnet_core.project.formats.writing import ExportJob, Labelled, OutFile, Wr
 from pspnet_core.project.project import Item
 
 _MAX_PIXELS = 1 << 31
+
+# What numpy raises on damaged files: its header is a Python expression.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    SyntaxError,
+    MemoryError,
+    ArithmeticError,
+    RecursionError,
+    TypeError,
+    KeyError,
+    tokenize.TokenError,
+)
 
 
 class NumpyWriter(Writer):
@@ -53,7 +68,7 @@ class NumpyReader(MaskReader):
         try:
             # Mapped, so that a header that promises more than there is costs nothing.
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError, SyntaxError, MemoryError, OverflowError, RecursionError) as error:
+        except _UNREADABLE as error:
             raise ClassMapError(
                 f"{name} is not a NumPy array.", f"{error}.", "Expected (H, W) whole numbers."
             ) from error

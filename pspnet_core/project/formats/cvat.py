@@ -165,7 +165,7 @@ class CvatReader(Reader):
         parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = on_text, on_doctype
         try:
             parser.Parse(self.files.read(name), True)
-        except (expat.ExpatError, UnicodeError, ValueError) as error:
+        except (expat.ExpatError, LookupError, ValueError) as error:  # LookupError: an encoding that is none
             raise SourceError(f"{name} is not XML.", f"{error}.") from error
 
     def _begin(self, fields: dict[str, str]) -> None:

@@ -143,6 +143,22 @@ def test_xml_with_entities_is_not_read(project, tmp_path) -> None:
             take_over(project, tmp_path / "in", "cvat")
 
 
+def test_xml_in_an_encoding_that_is_none(project, tmp_path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/annotations.xml").write_text('<?xml version="1.0" encoding="utf-256"?><annotations/>')
+    with pytest.raises(SourceError, match="not XML"):
+        take_over(project, tmp_path / "in", "cvat")
+
+
+@pytest.mark.parametrize("header", [b"{'shape': (1", b"{'shape': \0}", b"", b"[]", b"{'descr': 7}"])
+def test_numpy_files_with_a_damaged_header_are_refused(header, project, tmp_path) -> None:
+    folder = tmp_path / "in/arrays"
+    folder.mkdir(parents=True)
+    padded = header.ljust(118) + b"\n"
+    (folder / "a.npy").write_bytes(b"\x93NUMPY\1\0" + len(padded).to_bytes(2, "little") + padded)
+    assert take_over(project, tmp_path / "in", "numpy").failures
+
+
 def test_numpy_files_with_objects_or_a_lying_header_are_refused(project, tmp_path) -> None:
     folder = tmp_path / "in/arrays"
     folder.mkdir(parents=True)
