@@ -85,7 +85,7 @@ class TilePyramid:
         height: int,
         render: Callable[[Rect, int], Pixels | None],
         preview: Pixels | None = None,
-        budget_bytes: int = 128 * 1024 * 1024,
+        budget_bytes: int = 64 * 1024 * 1024,
     ) -> None:
         self._width, self._height = width, height
         self._render = render
