@@ -216,7 +216,7 @@ class ClassSet:
             ]
             next_index = int(data.get("next_index", 0))
             reserved = None if "reserved" not in data else [int(index) for index in data["reserved"]]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ClassSetError(
                 "The class table could not be read.",
                 f"Expected {{'classes': [{{'index', 'name', 'color'}}]}}; found: {error!r}.",

@@ -18,8 +18,6 @@ from pspnet_core.project.formats.source_files import SourceFiles
 from pspnet_core.project.formats.writing import ExportJob, Labelled, OutFile, Writer
 from pspnet_core.project.project import Item
 
-_MAX_PIXELS = 1 << 31
-
 # What numpy raises on damaged files: its header is a Python expression.
 _UNREADABLE = (
     OSError,
@@ -62,23 +60,14 @@ class NumpyReader(MaskReader):
         self.read_table(files)
         super().__init__(files, files.below("arrays", (".npy",)))
 
+    def size_of(self, name: str) -> tuple[int, int]:
+        """(width, height)."""
+        height, width = self._mapped(name).shape
+        return width, height
+
     def values(self, name: str) -> NDArray[Any]:
         """The array. Raises: ClassMapError."""
-        path = self.files.path(name)
-        try:
-            # Mapped, so that a header that promises more than there is costs nothing.
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except _UNREADABLE as error:
-            raise ClassMapError(
-                f"{name} is not a NumPy array.", f"{error}.", "Expected (H, W) whole numbers."
-            ) from error
-        if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "uib" or not array.size:
-            found = f"{getattr(array, 'dtype', type(array).__name__)} of shape {getattr(array, 'shape', ())}"
-            raise ClassMapError(f"{name} is not a class map.", f"It holds {found}.", "Expected (H, W) whole numbers.")
-        if array.size > _MAX_PIXELS:
-            raise ClassMapError(
-                f"{name} is too large.", f"It holds {array.size:,} values, {_MAX_PIXELS:,} are possible."
-            )
+        array = self._mapped(name)
         if array.dtype == np.uint8:
             return np.array(array)
         wide = np.asarray(array).astype(np.int64)
@@ -87,3 +76,16 @@ class NumpyReader(MaskReader):
                 f"{name} holds values up to {wide.max()}.", "", "Expected class ids of 0 to 254 and 255."
             )
         return np.where(wide < 0, 255, wide).astype(np.uint8)
+
+    def _mapped(self, name: str) -> NDArray[Any]:
+        """The array on disk: a header that promises more than there is costs nothing. Raises: ClassMapError."""
+        try:
+            array = np.load(self.files.path(name), mmap_mode="r", allow_pickle=False)
+        except _UNREADABLE as error:
+            raise ClassMapError(
+                f"{name} is not a NumPy array.", f"{error}.", "Expected (H, W) whole numbers."
+            ) from error
+        if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "uib" or not array.size:
+            found = f"{getattr(array, 'dtype', type(array).__name__)} of shape {getattr(array, 'shape', ())}"
+            raise ClassMapError(f"{name} is not a class map.", f"It holds {found}.", "Expected (H, W) whole numbers.")
+        return array

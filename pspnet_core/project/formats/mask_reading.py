@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from pspnet_core.classes import ClassSet, Color
 from pspnet_core.errors import ClassMapError, ClassSetError, ImageReadError
 from pspnet_core.imaging.class_maps import read_class_map
+from pspnet_core.imaging.decoding import decoder, decoding
 from pspnet_core.imaging.read import open_raw
 from pspnet_core.project.formats.reading import Entry, Loaded, Reader, SourceClass, TargetId, parse_json
 from pspnet_core.project.formats.source_files import SourceError, SourceFiles
 from pspnet_core.types import UNLABELLED
 
+_FORMATS = ("PNG", "TIFF", "BMP", "JPEG", "WEBP")
 _UNKNOWN, _NOTHING = 65535, 65534
 _UNLISTED = "values that the class table does not list are left out"
 _UNLISTED_COLOR = "pixels of colours that the class table does not list are left out"
@@ -89,13 +92,15 @@ class MaskReader(Reader):
 
     def load(self, entry: Entry, height: int, width: int, target: TargetId) -> Loaded:
         loaded = Loaded(height, width)
-        positions = self.source_positions(entry.handle)
-        if positions.shape != (height, width):
+        found = self.size_of(entry.handle)  # first: what is decoded is never larger than the image
+        if found != (width, height):
             raise ClassMapError(
-                f"The mask has {positions.shape[1]} × {positions.shape[0]} pixels, the image {width} × {height}.",
+                f"The mask has {found[0]} × {found[1]} pixels, the image {width} × {height}.",
                 entry.handle,
                 "Scale the mask without interpolation.",
             )
+        positions = self.source_positions(entry.handle)
+        assert positions.shape == (height, width)
         table = np.full(65536, UNLABELLED, np.uint8)
         for position in np.flatnonzero(np.bincount(positions.ravel(), minlength=65536)).tolist():
             if position == _UNKNOWN:
@@ -105,6 +110,15 @@ class MaskReader(Reader):
                 table[position] = UNLABELLED if class_id is None else class_id
         loaded.class_map[:] = table[positions]
         return loaded
+
+    def size_of(self, name: str) -> tuple[int, int]:
+        """(width, height) of a mask as it is stored. Raises: ClassMapError, SourceError."""
+        path = self.files.path(name)
+        try:
+            with decoding(path), decoder(), Image.open(path, formats=_FORMATS) as image:
+                return image.size
+        except ImageReadError as error:
+            raise ClassMapError(error.title, error.detail, error.remedy) from error
 
     def source_positions(self, name: str) -> NDArray[np.uint16]:
         """(H, W) positions in the class table; 65534 no class, 65535 not in the table."""

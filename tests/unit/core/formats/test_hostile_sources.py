@@ -143,6 +143,19 @@ def test_xml_with_entities_is_not_read(project, tmp_path) -> None:
             take_over(project, tmp_path / "in", "cvat")
 
 
+def test_a_class_table_with_impossible_numbers(project, tmp_path) -> None:
+    put_mask(tmp_path / "in/masks/a.png", half_mask())
+    (tmp_path / "in/classes.json").write_text('{"classes": [{"index": 0, "name": "x", "color": [1e999, 0, 0]}]}')
+    with pytest.raises(SourceError, match="not a class table"):
+        take_over(project, tmp_path / "in", "png")
+
+
+def test_a_mask_that_is_too_large_is_not_decoded(project, tmp_path, monkeypatch) -> None:
+    put_mask(tmp_path / "in/masks/a.png", half_mask(900, 900))
+    monkeypatch.setattr(Image.Image, "load", lambda *_: pytest.fail("decodes it"))
+    assert "900 × 900" in take_over(project, tmp_path / "in", "png").failures[0].title
+
+
 def test_xml_in_an_encoding_that_is_none(project, tmp_path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/annotations.xml").write_text('<?xml version="1.0" encoding="utf-256"?><annotations/>')
