@@ -150,7 +150,9 @@ def test_a_class_table_with_impossible_numbers(project, tmp_path) -> None:
         take_over(project, tmp_path / "in", "png")
 
 
-def test_a_mask_that_is_too_large_is_not_decoded(project, tmp_path, monkeypatch) -> None:
+def test_a_mask_that_is_too_large_is_not_decoded(tmp_path, monkeypatch) -> None:
+    put_image(tmp_path / "root/a.jpg")
+    project = Project.open(tmp_path / "root")
     put_mask(tmp_path / "in/masks/a.png", half_mask(900, 900))
     monkeypatch.setattr(Image.Image, "load", lambda *_: pytest.fail("decodes it"))
     assert "900 × 900" in take_over(project, tmp_path / "in", "png").failures[0].title
