@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pspnet_core.classes import ClassSet, Color
+from pspnet_core.classes import Color
 from pspnet_core.errors import ClassMapError, ImageReadError, PspnetError
 from pspnet_core.imaging.patch import MaskPatch, PatchBlock
 from pspnet_core.imaging.read import read_info
@@ -203,8 +203,10 @@ class _Run:
         self, project: Project, reader: Reader, options: ImportOptions, open_planes: Mapping[str, Planes]
     ) -> None:
         self._project, self._reader, self._options, self._open = project, reader, options, open_planes
-        self._dry_classes = project.classes
-        self._match = ClassMatch(reader.classes, project.classes, options.classes, self._add_class)
+        adder = _Adder(
+            project, options.dry_run
+        )  # no method of this: the two would keep each other, and all that was read
+        self._match = ClassMatch(reader.classes, project.classes, options.classes, adder)
         self._remarks = Remarks()
         self._failures: list[Notice] = []
         self._num_changed = self._num_pixels = 0
@@ -290,12 +292,6 @@ class _Run:
             title = "pixels were claimed by several shapes: the later one has them"
             self._remarks.add(title, item.key, loaded.num_overlapping)
 
-    def _add_class(self, name: str, color: Color | None, wanted: int) -> int:
-        if not self._options.dry_run:
-            return self._project.add_class(name, color, wanted).indices[-1]
-        self._dry_classes = _with_class(self._dry_classes, name, color, wanted)
-        return self._dry_classes.indices[-1]
-
 
 def patch_of(item_key: str, planes: Planes, loaded: Loaded, over: Over) -> tuple[MaskPatch | None, int]:
     """The change that takes over what was loaded.
@@ -329,8 +325,17 @@ def patch_of(item_key: str, planes: Planes, loaded: Loaded, over: Over) -> tuple
     return MaskPatch.of(item_key, LABEL, blocks), num_kept
 
 
-def _with_class(classes: ClassSet, name: str, color: Color | None, wanted: int) -> ClassSet:
-    return classes.add(name, color, wanted if wanted in classes.free_indices else None)
+class _Adder:
+    """Adds classes to a project, or in a dry run to what it would become."""
+
+    def __init__(self, project: Project, is_dry_run: bool) -> None:
+        self._project, self._is_dry_run, self._classes = project, is_dry_run, project.classes
+
+    def __call__(self, name: str, color: Color | None, wanted: int) -> int:
+        if self._is_dry_run:
+            self._classes = self._classes.add(name, color, wanted if wanted in self._classes.free_indices else None)
+            return self._classes.indices[-1]
+        return self._project.add_class(name, color, wanted).indices[-1]
 
 
 def _failure(item: Item, error: PspnetError) -> Notice:
