@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 _BY_HAND = (int(Provenance.PAINTED), int(Provenance.IMPORTED))
 _ERASED = int(Provenance.ERASED)
 _BLOCK_CELLS, _NEARLY_ALL = 64, 0.8
+_WORTH_CELLS = 40  # of the 4096 of a block: one in a hundred
 _REST_S, _REST_STEPS = 0.01, 6
 _STRIP = 1 << 22  # pixels that are looked at in one go
 
@@ -54,6 +55,21 @@ class FeatureEngine:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """What the overlay shall show.
+
+    Attributes:
+        prediction: None where nothing speaks for two classes: the version's own prediction stays.
+        changed: Where its classes differ from what is on screen; None = anywhere.
+        painted: (cells) uint8, the classes that are on screen once this is shown.
+    """
+
+    prediction: Prediction | None
+    changed: tuple[Rect, ...] | None
+    painted: ClassMap | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Marks:
     """What a fit starts from, taken on the GUI thread.
 
@@ -61,24 +77,13 @@ class Marks:
         class_plane: As it is now.
         provenance_plane: As it is now.
         changed: Where they may differ from what the fit before saw.
+        shown: The answer that is on screen, as far as it was given by the same fit and nothing else came between.
     """
 
     class_plane: PlaneStore
     provenance_plane: PlaneStore
     changed: Sequence[Rect]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Shown:
-    """What the overlay shall show.
-
-    Attributes:
-        prediction: None where nothing speaks for two classes: the version's own prediction stays.
-        changed: Where its classes differ from those of the answer before; None = anywhere.
-    """
-
-    prediction: Prediction | None
-    changed: tuple[Rect, ...] | None
+    shown: Shown | None
 
 
 class LiveFit:
@@ -98,6 +103,7 @@ class LiveFit:
         self._prior, self._has_kept = prior, kept is not None
         self._marked: ClassMap = np.full(features.grid, UNLABELLED, np.uint8)
         self._erased: ClassMap = np.full(features.grid, UNLABELLED, np.uint8)
+        self._painted: ClassMap | None = None
         self._answered: ClassMap = np.full(features.grid, UNLABELLED, np.uint8)  # what was shown in each cell
 
     def set_prior(self, prior: LogitGrid | None) -> None:
@@ -116,25 +122,28 @@ class LiveFit:
 
         for rect in marks.changed:
             self._look_at(marks, rect)
+        self._painted = None if marks.shown is None else marks.shown.painted
         ids = set(np.unique(self._marked).tolist()) - {UNLABELLED}
         says_something = ids or (self._erased != UNLABELLED).any()
         if not (self._has_kept or (says_something and self._prior is not None) or len(ids) >= 2):
             self._answered = np.full_like(self._answered, UNLABELLED)  # what was given may be the same array
-            yield Shown(None, None)
+            yield Shown(None, None, None)
             return
         answer = self._head.answer(self._marked, self._erased)
         if answer is None or len(answer.class_ids) < 2:
             self._answered = np.full_like(self._answered, UNLABELLED)  # what was given may be the same array
-            yield Shown(None, None)
+            yield Shown(None, None, None)
             return
-        yield self._quick(answer)
+        yield self._quick(answer, _WORTH_CELLS)
         for _ in range(_REST_STEPS):  # the window paints first, and the hand may have gone on
             time.sleep(_REST_S)
             yield None
         settled = self._head.settled(answer)
         if self._features.grid == (answer.height, answer.width):
             if settled is not answer:
-                yield self._quick(settled)
+                yield self._quick(settled, 1)
+            else:
+                yield self._quick(answer, 1)
             return
         answer = settled
         for prediction in fine(answer.planes, answer.class_ids, answer.height, answer.width):
@@ -142,7 +151,7 @@ class LiveFit:
                 yield None
             else:
                 self._answered = best_of(answer.planes, answer.class_ids)[0]
-                yield Shown(prediction, None)
+                yield Shown(prediction, None, self._answered)
 
     def rows(self) -> KeptRows | None:
         """What this image leaves for later ones; None when nothing is marked."""
@@ -150,25 +159,36 @@ class LiveFit:
 
     # --- inside
 
-    def _quick(self, answer: Answer) -> Shown:
+    def _quick(self, answer: Answer, min_cells: int) -> Shown:
         from pspnet_core.inference.live_sharpen import best_of, coarse
 
-        before = self._answered
         self._answered, confidence = best_of(answer.planes, answer.class_ids)
         prediction = coarse(self._answered, confidence, answer.height, answer.width)
-        return Shown(prediction, self._differences(before))
+        changed = self._differences(min_cells)
+        return Shown(prediction, changed, self._painted)
 
-    def _differences(self, before: ClassMap) -> tuple[Rect, ...] | None:
-        """Blocks of the image in which a cell has another class than before; None where that is nearly all."""
+    def _differences(self, min_cells: int) -> tuple[Rect, ...] | None:
+        """Blocks of the image in which so many cells have another class than what is painted; None for nearly all.
+
+        To repaint a block for a handful of cells would take the time of those where much has changed; they are painted
+        with the second look.
+        """
+        if self._painted is None:
+            self._painted = self._answered
+            return None
         rows, columns = self._features.grid
-        differs = before != self._answered
-        differs = np.logical_or.reduceat(differs, np.arange(0, rows, _BLOCK_CELLS), axis=0)
-        differs = np.logical_or.reduceat(differs, np.arange(0, columns, _BLOCK_CELLS), axis=1)
-        if differs.mean() > _NEARLY_ALL:
+        differs = (self._painted != self._answered).view(np.uint8)
+        counts = np.add.reduceat(differs, np.arange(0, rows, _BLOCK_CELLS), axis=0, dtype=np.int32)
+        counts = np.add.reduceat(counts, np.arange(0, columns, _BLOCK_CELLS), axis=1)
+        if (counts >= min_cells).mean() > _NEARLY_ALL:
+            self._painted = self._answered
             return None
         whole = Rect(0, 0, columns, rows)
-        corners = (np.argwhere(differs) * _BLOCK_CELLS).tolist()
-        cells = (Rect(x, y, _BLOCK_CELLS, _BLOCK_CELLS).intersect(whole) for y, x in corners)
+        corners = (np.argwhere(counts >= min_cells) * _BLOCK_CELLS).tolist()
+        cells = [Rect(x, y, _BLOCK_CELLS, _BLOCK_CELLS).intersect(whole) for y, x in corners]
+        self._painted = self._painted.copy()
+        for block in cells:
+            self._painted[block.slices] = self._answered[block.slices]
         return tuple(self._features.pixels_of(block) for block in cells)
 
     def _look_at(self, marks: Marks, rect: Rect) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
@@ -62,7 +63,7 @@ class Live(QObject):
         self._changed: list[Rect] = []  # since the last fit was asked for
         self._unseen: list[Rect] = []  # asked for, but no fit that has looked there has answered yet
         self._seen: Prediction | None = None  # of the document, to tell its changes from those of a hand
-        self._given: Prediction | None = None
+        self._given: Shown | None = None
         self._has_marks = False
         self.shows_confidence = False
         """Whether more than the classes is seen of an answer; the window says so."""
@@ -125,7 +126,7 @@ class Live(QObject):
             document.edited.disconnect(self._on_edited)
         self._preparing = self._fitting = self._fit = None
         self._has_marks = False
-        self._changed, self._unseen = [], []
+        self._changed, self._unseen, self._given = [], [], None
 
     def _prepare(self) -> None:
         document, engine = self._document, self._engine
@@ -214,7 +215,8 @@ class Live(QObject):
         if not document.is_editing:  # what a stroke that is under way changes is to be looked at again
             self._changed = []
         looked_at = tuple(self._unseen)
-        marks = Marks(*document.committed_snapshot(), looked_at)
+        is_ours = self._given is not None and document.prediction is self._given.prediction
+        marks = Marks(*document.committed_snapshot(), looked_at, self._given if is_ours else None)
 
         def on_event(shown: Shown | None) -> None:
             if shown is None:
@@ -244,9 +246,10 @@ class Live(QObject):
             return
         self._note_shown(document)
         # What lies there may have come from elsewhere meanwhile, and confidence changes everywhere.
-        is_ours = had_marks and document.prediction is self._given
-        changed = shown.changed if is_ours and not self.shows_confidence else None
-        self._given = shown.prediction
+        is_ours = self._given is not None and document.prediction is self._given.prediction
+        is_known = is_ours and self._given is not None and self._given.painted is not None
+        changed = shown.changed if is_known and not self.shows_confidence else None
+        self._given = shown if changed is shown.changed else replace(shown, painted=None)
         document.set_prediction(shown.prediction, self._predictions.version_of(document.item_key), changed)
         self._seen = document.prediction
 
