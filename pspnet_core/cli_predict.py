@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from typing import TYPE_CHECKING, Any
 
 from pspnet_core.cli_output import Output, UsageError, report_error
@@ -11,6 +12,7 @@ from pspnet_core.inference.folder import (
     FolderEvent,
     ImageFailed,
     ImagePredicted,
+    WindowProgress,
     check_targets,
     find_images,
     output_names,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 _GRID_PX = 32
 _LEAST_PX = 64
+_PROGRESS_S = 1.0
 _MUCH_FILES, _MUCH_BYTES = 16, 64_000_000  # from which on it pays to look for the fastest way to compute
 
 
@@ -39,7 +42,12 @@ def predict(options: argparse.Namespace) -> int:
         own = share_of(names, rank, num_processes)
         is_much = len(own) >= _MUCH_FILES or sum(image.stat().st_size for image in own) >= _MUCH_BYTES
         predictor = _predictor(options, local_rank, num_processes, is_much)
+        told_s = time.monotonic()
         for event in predict_files(predictor, own, options.out, options.confidence, options.again):
+            if isinstance(event, WindowProgress):  # of interest in large images only
+                if time.monotonic() - told_s < _PROGRESS_S:
+                    continue
+                told_s = time.monotonic()
             _report(event, output, counts)
     place = {"rank": rank, "processes": num_processes} if num_processes > 1 else {}
     output.event({"event": "finished", **counts, **place})
@@ -76,13 +84,17 @@ def _predictor(options: argparse.Namespace, local_rank: int, num_processes: int,
 
 
 def _report(event: FolderEvent, output: Output, counts: dict[str, int]) -> None:
-    if isinstance(event, ImageFailed):
+    row: dict[str, Any]
+    if isinstance(event, WindowProgress):
+        row = {"input": str(event.image), "share": round(event.share, 4), "done": event.done, "total": event.total}
+        output.event({"event": "progress", **row})
+    elif isinstance(event, ImageFailed):
         counts["failed"] += 1
         report_error(event.error)
         output.event({"event": "failed", "input": str(event.image), "done": event.done, "total": event.total})
     elif isinstance(event, ImagePredicted):
         counts["skipped" if event.was_there else "predicted"] += 1
-        row: dict[str, Any] = {
+        row = {
             "event": "skipped" if event.was_there else "predicted",
             "input": str(event.image),
             "output": str(event.output),

@@ -31,6 +31,7 @@ WINDOW_PX = 512
 """Side of windows after each of which something else may run."""
 
 OVERLAP_PX = 128
+_LARGE_OVERLAP_PX = 64  # of windows as large as memory allows, whose borders are a small part of them
 _GRID_PX = 32
 _SMALLEST_PX = 256
 MAX_LOGIT_BYTES = 128 * 1024 * 1024
@@ -88,7 +89,7 @@ class Predictor:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         window_px: Side of a window, a multiple of 32; None for the whole image where it fits into memory, and
             windows as large as memory allows where it does not.
-        overlap_px: Least overlap of windows, a multiple of 32.
+        overlap_px: Least overlap of windows of that size, a multiple of 32.
         views: How each window is seen.
         tune: Use the way to compute that is fastest here: measured once, then remembered.
         engine: Compute so, instead.
@@ -238,6 +239,7 @@ class Predictor:
             if width * height * self._per_px <= memory_budget(device):
                 return [[Rect(0, 0, width, height)]]
             largest = largest_window(self._per_px, device, _GRID_PX)
+        overlap = _LARGE_OVERLAP_PX
         sizes = [even_window(length, largest, overlap, _GRID_PX) for length in (width, height)]
         steps = [size - overlap for size in sizes]
         return window_rects(width, height, (sizes[0], sizes[1]), (steps[0], steps[1]), _GRID_PX)

@@ -79,19 +79,22 @@ class BandedUpsampler:
         stride = self._stride
         first = max(start // stride - 1, self._first)
         last = -(-stop // stride) + 1
-        part = self._rows[None, :, first - self._first : last - self._first].float()
-        full = self._model.upsample_grid(part)[0]
-        offset = first * stride
-        full = full[:, start - offset : stop - offset, : self._width]  # (K, rows, W)
-        highest, channel = full.max(dim=0)
-        scores = full.sub_(highest).exp_()
-        probability = 1.0 / scores.sum(dim=0)
+        rows = self._rows[None, :, first - self._first : last - self._first].float()
+        # What is added to all classes of one logit changes nothing. With the highest at 0, `exp` neither overflows nor,
+        # down to -80, vanishes; and of values that all are positive the highest is the same one.
+        rows = rows - rows.amax(dim=1, keepdim=True)
+        rows = rows.clamp_min_(-80.0).contiguous(memory_format=torch.channels_last)
+        top = start - first * stride
+        full = self._model.upsample_grid(rows)[0, :, top : top + stop - start, : self._width]
+        values = full.permute(1, 2, 0).exp_()  # (rows, W, K): three times as fast as with the classes outside
+        highest, channel = values.max(dim=2)
+        total = values.sum(dim=2)
         margin = None
         if self._margin:
-            scores.scatter_(0, channel[None], 0.0)
-            margin = _as_bytes((1.0 - scores.amax(dim=0)) * probability)
+            second = values.scatter_(2, channel[..., None], 0.0).amax(dim=2)
+            margin = _as_bytes((highest - second) / total)
         class_map: ClassMap = self._ids[channel.to("cpu", torch.uint8).numpy()]
-        return Prediction(class_map, _as_bytes(probability), margin)
+        return Prediction(class_map, _as_bytes(highest / total), margin)
 
 
 class Planes:

@@ -128,7 +128,7 @@ def test_predict_goes_on_where_it_stopped(data, checkpoint, photos, tmp_path, ca
 
     def finished(*options):
         assert run("predict", checkpoint, photos, "--out", out, "--json", *options) == 0
-        events = rows(capsys.readouterr().out)
+        events = [event for event in rows(capsys.readouterr().out) if event["event"] != "progress"]
         assert [event["done"] for event in events[:-1]] == [1, 2]
         return events[-1]["predicted"], events[-1]["skipped"]
 
@@ -145,6 +145,16 @@ def test_predict_goes_on_where_it_stopped(data, checkpoint, photos, tmp_path, ca
     with Image.open(photos / "a.png") as image:
         image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(photos / "a.png")
     assert finished("--flip", "--confidence") == (1, 1)
+
+
+def test_predict_tells_how_far_a_large_image_is(checkpoint, photos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("pspnet_core.cli_predict._PROGRESS_S", 0.0)
+    assert run("predict", checkpoint, photos / "a.png", "--out", tmp_path / "o", "--window", 64, "--json") == 0
+    events = rows(capsys.readouterr().out)
+    shares = [event["share"] for event in events if event["event"] == "progress"]
+    assert shares == sorted(shares)
+    assert len(shares) == 4
+    assert shares[-1] == 1
 
 
 def test_predict_with_windows_and_scales(checkpoint, photos, tmp_path):

@@ -95,6 +95,17 @@ class PredictionEngine:
         self._path: Path | None = None
         self._predictor: Predictor | None = None
 
+    def prepare(self, path: Path) -> Iterator[Any]:
+        """Load the version in ``path`` before the first image is there.
+
+        Raises:
+            CheckpointError: The file is missing or broken.
+        """
+        yield from self._load(path)
+        assert self._predictor is not None
+        self._predictor.predict_whole(np.zeros((COARSE_PX * 3 // 4, COARSE_PX, 3), np.uint8))  # the first one is slow
+        yield None
+
     def predict(self, request: Request) -> Iterator[Any]:
         """Yield the first answer (``Coarse``), progress, ``PartWritten`` into it and, last, ``Predicted``.
 

@@ -87,6 +87,8 @@ class Predictions(QObject):
         document, version = self._session.document, self._training.current_version
         if document is None:
             self._set_state("none")
+            if version is not None and self._session.project is not None:
+                self._prepare(version)
             return
         if version is None:
             document.set_prediction(None)
@@ -130,6 +132,17 @@ class Predictions(QObject):
         if document is not None and not document.pixels.is_loaded:
             document.pixels.loaded.connect(self.refresh)
         self.refresh()
+
+    def _prepare(self, version: int) -> None:
+        """Load the version while the image is still being read."""
+        path = self._training.checkpoint_path(version)
+        self._session.runner.submit(
+            Lane.TORCH,
+            lambda: self._engine.prepare(path),
+            name=tr("loading the version"),
+            priority=Priority.VISIBLE,
+            on_error=lambda _: None,  # is told when an image is predicted
+        )
 
     def _start(self, document: Document, version: int) -> None:
         """Predict what is there of the image: the reduced picture, or the image itself."""

@@ -8,17 +8,18 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import skimage.data  # noqa: E402
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 from pspnet_core import devices  # noqa: E402
 from pspnet_core.classes import ClassSet  # noqa: E402
 from pspnet_core.errors import DeviceError  # noqa: E402
-from pspnet_core.inference import Predicted, Predictor, WindowDone, batches, engines, openvino  # noqa: E402
+from pspnet_core.inference import Predicted, Predictor, WindowDone, batches, engines, openvino, upsample  # noqa: E402
 from pspnet_core.inference import predictor as predictor_module  # noqa: E402
 from pspnet_core.inference.engines import TorchEngine, make_engine  # noqa: E402
 from pspnet_core.inference.upsample import PartDone  # noqa: E402
 from pspnet_core.inference.views import Views  # noqa: E402
 from pspnet_core.inference.windows import even_window, window_rects, window_weights  # noqa: E402
-from pspnet_core.models import PSPNet, PSPNetConfig  # noqa: E402
+from pspnet_core.models import PSPNet, PSPNetConfig, make_model  # noqa: E402
 from pspnet_core.models.checkpoint import Checkpoint  # noqa: E402
 from pspnet_core.types import Rect  # noqa: E402
 
@@ -160,7 +161,7 @@ def test_the_whole_image_goes_at_once_where_it_fits(checkpoint, model, photo, mo
     monkeypatch.setattr(predictor_module, "largest_window", lambda per_px, device, grid: 256)
     engine.sent.clear()
     Predictor(checkpoint, "cpu", window_px=None, engine=engine).predict(photo)
-    assert {shape[2:] for shape in engine.sent} == {(224, 256)}  # no larger than they must be
+    assert {shape[2:] for shape in engine.sent} == {(192, 256)}  # no larger than they must be
 
 
 def test_even_windows_overlap_as_little_as_they_can():
@@ -192,7 +193,7 @@ def test_windows_shrink_when_one_alone_is_too_large(checkpoint, model):
     events = list(Predictor(checkpoint, "cpu", window_px=None, engine=engine).predict_windows(image))
     assert isinstance(events[-1], Predicted)
     assert engine.sent[0] == (1, 3, 512, 512)
-    assert {shape[2:] for shape in engine.sent[1:]} == {(256, 256)}
+    assert {shape[2:] for shape in engine.sent[1:]} == {(224, 224)}
     with pytest.raises(DeviceError, match="ran out"):  # a window that was asked for stays
         Predictor(checkpoint, "cpu", window_px=512, engine=CountingEngine(model, fits=1)).predict(image)
 
@@ -246,6 +247,44 @@ def test_cancel_between_windows(checkpoint, model):
     next(events)
     events.close()
     assert len(engine.sent) == 1
+
+
+class Largest(TorchDispatchMode):
+    """The largest tensor that is made."""
+
+    def __init__(self):
+        super().__init__()
+        self.numel = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(tensor, torch.Tensor):
+                self.numel = max(self.numel, tensor.numel())
+        return result
+
+
+def test_nothing_has_the_size_of_all_classes_in_all_pixels(monkeypatch):
+    """Memory by construction: 60 classes at stride 8 in one window, and many windows of a long image."""
+    monkeypatch.setattr(upsample, "_BAND_FLOATS", 100_000)
+    classes = ClassSet()
+    for number in range(60):
+        classes = classes.add(f"c{number}")
+    config = PSPNetConfig.from_json(
+        PSPNetConfig.preset("mmseg-512", 60, "resnet18").to_json() | {"output_stride": 32, "head_channels": 32}
+    )
+    checkpoint = Checkpoint(make_model(config).eval(), classes)
+    predictor = Predictor(checkpoint, "cpu", window_px=256)
+    assert _largest(predictor, np.zeros((256, 256, 3), np.uint8)) < 60 * 256 * 256 // 2
+    long = [_largest(predictor, np.zeros((height, 256, 3), np.uint8)) for height in (1024, 2048)]
+    assert long[0] == long[1]
+
+
+def _largest(predictor, image):
+    with Largest() as mode:
+        for _ in predictor.predict_parts(image):
+            pass
+    return mode.numel
 
 
 # --- the choice of an engine
