@@ -5,8 +5,9 @@
     python -m tests.benchmarks.inference --overlay --checkpoint CKPT --json
 
 Each engine runs in a process of its own. ``peak_mb`` is what one prediction needs on top of the network that is ready
-to predict; ``resident_mb`` is what making that network ready took. Labels are compared on whole photos of a data set
-with a checkpoint that was trained on it: the one that is given, or one that is trained first.
+to predict; ``resident_mb`` is what making that network ready took. ``cpu_seconds`` are those of all threads: on a busy
+machine they say more than ``seconds``. Labels are compared on whole photos of a data set with a checkpoint that was
+trained on it: the one that is given, or one that is trained first.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
         for engine in engines:
             row = _probe(options, "speed", engine=engine)
             row["ratio"] = round(plain["seconds"] / row["seconds"], 2)
+            row["cpu_ratio"] = round(plain["cpu_seconds"] / row["cpu_seconds"], 2)
             row["memory_share"] = round(row["peak_mb"] / plain["peak_mb"], 3)
             if checkpoint is not None:
                 row |= _probe(options, "labels", engine=engine, checkpoint=checkpoint, labels=labels)

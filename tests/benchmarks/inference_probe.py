@@ -120,14 +120,16 @@ def speed(settings: dict[str, Any]) -> dict[str, Any]:
     photo = photos_of(data, 1)[0] if data.is_dir() else np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
     predict(np.ascontiguousarray(photo[:96, :96]))  # the first call prepares
     image = np.asarray(Image.fromarray(photo).resize((width, height), Image.Resampling.BICUBIC))
-    ready, memory, seconds = resident(), Memory(), []
+    ready, memory, seconds, used = resident(), Memory(), [], []
     with memory.watch():
         for _ in range(settings["repeats"]):
-            start = time.perf_counter()
+            start, used_before = time.perf_counter(), time.process_time()
             predict(image)
             seconds.append(time.perf_counter() - start)
+            used.append(time.process_time() - used_before)
     return {
         "seconds": round(statistics.median(seconds), 3),
+        "cpu_seconds": round(statistics.median(used), 3),
         "peak_mb": round((memory.peak - ready) / _MEBI),
         "resident_mb": round((ready - before) / _MEBI),
     }
