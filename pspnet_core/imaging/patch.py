@@ -110,7 +110,7 @@ class PatchHead(NamedTuple):
         label: What the person did.
         version: Number of the model version that was on display, if any.
         class_id: The class that all its pixels got, 255 = none any more; None where they got several.
-        nbytes: Bytes of its arrays in memory.
+        nbytes: Bytes of its arrays in memory; of a packed record, the most that they may need.
     """
 
     label: str
@@ -153,8 +153,8 @@ class MaskPatch:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the arrays in memory."""
-        return sum(block.changed.nbytes + 4 * len(block.old_class) for block in self.blocks)
+        """Bytes of the arrays in memory; one in which all is equal may be a single byte (stride 0)."""
+        return sum(_nbytes(array) for block in self.blocks for array in (block.changed, *block.planes))
 
     @property
     def num_changed(self) -> int:
@@ -235,6 +235,16 @@ class MaskPatch:
             raise _damaged(f"its contents do not fit together ({error})") from error
 
 
+def _nbytes(array: NDArray[np.generic]) -> int:
+    return array.nbytes if any(array.strides) else array.itemsize
+
+
+def _compact(array: NDArray[Any]) -> NDArray[Any]:
+    """The same values: one of them where all are equal, otherwise a copy that keeps nothing else in memory."""
+    first = array.flat[0]
+    return np.broadcast_to(first, array.shape) if array.min() == first == array.max() else array.copy()
+
+
 def _only_value(values: Values) -> int | None:
     """The value that all have, if they have one."""
     first = int(values[0])
@@ -287,7 +297,8 @@ def _from_fields(fields: dict[str, Any], body: bytes) -> MaskPatch:
     for rect, num_changed in places:
         packed = _packed_size(rect)
         flags = np.unpackbits(raw[:packed], count=rect.w * rect.h).astype(np.bool_).reshape(rect.h, rect.w)
-        blocks.append(PatchBlock(rect, flags, *raw[packed : packed + 4 * num_changed].reshape(4, num_changed)))
+        planes = raw[packed : packed + 4 * num_changed].reshape(4, num_changed)
+        blocks.append(PatchBlock(rect, _compact(flags), *(_compact(values) for values in planes)))
         raw = raw[packed + 4 * num_changed :]
     version = fields["version"]
     return MaskPatch(

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pspnet_core.errors import PspnetError
-from pspnet_core.imaging.patch import MaskPatch, PatchHead
+from pspnet_core.imaging.patch import MaskPatch
 from pspnet_core.imaging.planes import PlaneStore
 from pspnet_core.project.journal import DEFAULT_BUDGET_BYTES, Journal
 from pspnet_core.project.project import Project
 from pspnet_core.project.replay import Replay
 from pspnet_studio.jobs.runner import JobRunner, Lane, Priority
 from pspnet_studio.messages import tr
+from pspnet_studio.model.history_entry import Entry, Step
 
 _NUM_NEAR = 4
 """Records before and after the present that are kept ready."""
@@ -27,60 +27,11 @@ _NUM_NEAR = 4
 _READY_BYTES = 32 * 1024 * 1024
 """Beyond this only the next record to undo and the next to redo are kept ready."""
 
+_HUGE_BYTES = 8 * 1024 * 1024
+"""A record as large as this is packed at once; no step is dropped while it is not."""
+
 Move = tuple[MaskPatch, bool]
 """A record, and whether it is done (again) or undone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of a history, to be shown.
-
-    Attributes:
-        head: What it was.
-        is_done: Whether it is in force.
-        is_restored: Whether it was done before the program was started (or the project opened) the last time.
-    """
-
-    head: PatchHead
-    is_done: bool
-    is_restored: bool
-
-
-class _Entry:
-    """A record, ready for use, packed, or both; keeps the accounts of the history that it is in."""
-
-    __slots__ = ("data", "head", "is_restored", "owner", "patch")
-
-    def __init__(self, head: PatchHead, patch: MaskPatch | None, data: bytes | None, is_restored: bool = False) -> None:
-        self.head, self.patch, self.data, self.is_restored = head, patch, data, is_restored
-        self.owner: History | None = None
-
-    @property
-    def nbytes(self) -> int:
-        """Memory that it needs now."""
-        return (self.head.nbytes if self.patch is not None else 0) + (len(self.data) if self.data is not None else 0)
-
-    def set_patch(self, patch: MaskPatch | None) -> None:
-        """Have it ready, or not any more."""
-        before, self.patch = self.nbytes, patch
-        self._account(before)
-
-    def set_data(self, data: bytes) -> None:
-        """Have it packed."""
-        before, self.data = self.nbytes, data
-        self._account(before)
-
-    def ready(self) -> MaskPatch:
-        """The record itself."""
-        if self.patch is None:
-            assert self.data is not None
-            self.set_patch(MaskPatch.from_bytes(self.data))
-        assert self.patch is not None
-        return self.patch
-
-    def _account(self, before: int) -> None:
-        if self.owner is not None:
-            self.owner.on_entry_changed(self, self.nbytes - before)
 
 
 class History:
@@ -108,11 +59,11 @@ class History:
         self._budget_bytes = budget_bytes
         self._on_changed = on_changed
         self._first = found.first
-        self._entries: list[_Entry] = []
-        self._ready: set[_Entry] = set()
+        self._entries: list[Entry] = []
+        self._ready: set[Entry] = set()
         self._nbytes = 0
         for record in found.records:
-            self._add(_Entry(MaskPatch.head_of(record.payload), None, record.payload, is_restored=True))
+            self._add(Entry(MaskPatch.head_of(record.payload), None, record.payload, is_restored=True))
         self._num_done = found.depth - found.first
         self.shrink(budget_bytes)
 
@@ -150,11 +101,12 @@ class History:
         """Add the record of a new edit; what could be redone is gone."""
         while len(self._entries) > self._num_done:
             self._remove(-1)
-        self._add(_Entry(patch.head, patch, None))
+        self._add(Entry(patch.head, patch, None))
         self._num_done += 1
         if self.journal is not None:
             self.journal.push(patch, self._first + self._num_done)
-        self.shrink(self._budget_bytes)
+        if self._on_changed is None:  # else who is told sees to the budget: once the record is packed
+            self.shrink(self._budget_bytes)
         self._tell()
 
     def undo(self) -> MaskPatch | None:
@@ -202,8 +154,10 @@ class History:
     def shrink(self, budget_bytes: int, keep: int = 1) -> int:
         """Drop records until the rest needs at most ``budget_bytes`` or only ``keep`` are left; returns what it needs.
 
-        The oldest goes first; where everything was undone, the last to be redone: the others lead up to it.
+        The oldest goes first; where everything was undone, the last to be redone: the others lead up to it. Before any
+        of them what is kept ready though it is packed, too.
         """
+        self.let_go(self._nbytes - budget_bytes)
         while self._nbytes > budget_bytes and len(self._entries) > keep:
             self.is_cut = True
             if self._num_done:
@@ -214,39 +168,63 @@ class History:
                 self._remove(-1)
         return self._nbytes
 
-    def sort_out(self, is_open: bool) -> tuple[list[_Entry], list[_Entry]]:
+    @property
+    def num_packed_bytes(self) -> int:
+        """How much of its memory is packed records."""
+        return sum(entry.num_packed_bytes for entry in self._entries)
+
+    @property
+    def has_huge(self) -> bool:
+        """Whether a record needs much memory only because it is not packed yet."""
+        return any(entry.data is None and entry.nbytes > _HUGE_BYTES for entry in self._ready)
+
+    def let_go(self, num_bytes: int) -> int:
+        """Keep what is packed only packed, what is far from the present first; returns how many bytes that gave."""
+        before = self._nbytes
+        if num_bytes > 0:
+            packed = [(place, entry) for place, entry in enumerate(self._entries) if entry.is_both]
+            for _, entry in sorted(packed, key=lambda one: -abs(one[0] + 0.5 - self._num_done)):
+                if before - self._nbytes >= num_bytes:
+                    break
+                entry.set_patch(None)
+        return before - self._nbytes
+
+    def sort_out(self, is_open: bool, spare_bytes: int) -> tuple[list[Entry], list[Entry]]:
         """Let go of what is far from the present and packed already.
 
         Args:
             is_open: Whether its image is; of others everything is far.
+            spare_bytes: What is near may need as much.
 
         Returns:
-            Entries that are far and not packed yet, and near ones that are packed only.
+            Entries that are not packed yet and far or huge, and near ones that are packed only.
         """
-        near = self._near() if is_open else []
+        near = self._near(spare_bytes) if is_open else []
         far = [entry for entry in self._ready if entry not in near]
         for entry in far:
             if entry.data is not None:
                 entry.set_patch(None)
-        return [entry for entry in far if entry.patch is not None], [entry for entry in near if entry.patch is None]
+        to_pack = [entry for entry in far if entry.patch is not None]
+        to_pack += [entry for entry in near if entry.data is None and entry.nbytes > _HUGE_BYTES]
+        return to_pack, [entry for entry in near if entry.patch is None]
 
-    def on_entry_changed(self, entry: _Entry, num_bytes: int) -> None:
+    def on_entry_changed(self, entry: Entry, num_bytes: int) -> None:
         """An entry was packed, unpacked or let go of."""
         self._nbytes += num_bytes
         (self._ready.discard if entry.patch is None else self._ready.add)(entry)
 
-    def _add(self, entry: _Entry) -> None:
-        entry.owner = self
+    def _add(self, entry: Entry) -> None:
+        entry.on_changed = self.on_entry_changed
         self._entries.append(entry)
         self.on_entry_changed(entry, entry.nbytes)
 
     def _remove(self, place: int) -> None:
         entry = self._entries.pop(place)
-        entry.owner = None
+        entry.on_changed = None
         self._nbytes -= entry.nbytes
         self._ready.discard(entry)
 
-    def _near(self) -> list[_Entry]:
+    def _near(self, spare_bytes: int) -> list[Entry]:
         by_distance = []
         for distance in range(_NUM_NEAR):
             for place in (self._num_done - 1 - distance, self._num_done + distance):
@@ -254,8 +232,8 @@ class History:
                     by_distance.append(self._entries[place])
         near, nbytes = [], 0
         for number, entry in enumerate(by_distance):
-            nbytes += entry.head.nbytes
-            if number < 2 or nbytes <= _READY_BYTES:
+            if nbytes + entry.num_ready_bytes <= (spare_bytes if number < 2 else min(spare_bytes, _READY_BYTES)):
+                nbytes += entry.num_ready_bytes
                 near.append(entry)
         return near
 
@@ -294,6 +272,7 @@ class HistoryStore:
         for history in self._histories.values():
             history.set_budget(budget_bytes)
         self._shrink()
+        self._tidy()
 
     def open(self, project: Project, key: str, found: Replay | None, planes: tuple[PlaneStore, PlaneStore]) -> History:
         """The history of the image that is open from now on, with a journal.
@@ -342,8 +321,13 @@ class HistoryStore:
             self._shrink()
             self._tidy()
 
-    def _shrink(self) -> None:
+    def _shrink(self, is_final: bool = False) -> None:
+        """Keep the budget; unless ``is_final``, what is being packed may exceed it for as long as that takes."""
         excess = self.nbytes - self._budget_bytes
+        for history in self._histories.values():
+            excess -= history.let_go(excess)
+        if not is_final and any(history.has_huge for history in self._histories.values()):
+            return
         for key, history in list(self._histories.items()):
             if excess <= 0:
                 return
@@ -358,11 +342,12 @@ class HistoryStore:
         """Have the io lane pack what is far from the present and unpack what came near; one job at a time."""
         if self._is_packing or not self._histories:
             return
-        to_pack: list[_Entry] = []
-        to_unpack: list[_Entry] = []
+        to_pack: list[Entry] = []
+        to_unpack: list[Entry] = []
         open_key = next(reversed(self._histories))
+        spare = self._budget_bytes - sum(history.num_packed_bytes for history in self._histories.values())
         for key, history in self._histories.items():
-            far, near = history.sort_out(is_open=key == open_key)
+            far, near = history.sort_out(key == open_key, spare)
             to_pack += far
             to_unpack += near
         if not to_pack and not to_unpack:
@@ -371,7 +356,7 @@ class HistoryStore:
         packed = [(entry, entry.data) for entry in to_unpack if entry.data is not None]
         self._is_packing = True
 
-        def work() -> tuple[list[tuple[_Entry, bytes]], list[tuple[_Entry, MaskPatch]]]:
+        def work() -> tuple[list[tuple[Entry, bytes]], list[tuple[Entry, MaskPatch]]]:
             return (
                 [(entry, patch.to_bytes()) for entry, patch in records],
                 [(entry, MaskPatch.from_bytes(data)) for entry, data in packed],
@@ -393,8 +378,10 @@ class HistoryStore:
         for entry, patch in unpacked:
             entry.set_patch(patch)
         self._is_packing = False
+        self._shrink()
         self._tidy()
 
     def _on_failed(self, _: PspnetError) -> None:
         # Out of memory, which the runner logged: the records stay as they are, and the next edit tries again.
         self._is_packing = False
+        self._shrink(is_final=True)

@@ -171,3 +171,79 @@ def test_another_project_starts_with_nothing(qtbot: QtBot) -> None:
     assert not store.of("a").can_undo
     old.push(patch(1))  # nobody looks at it any more
     assert store.nbytes == 0
+
+
+def large(number: int, side: int = 2000) -> MaskPatch:
+    """As a step over a whole image is: all of it changes, most of that is a single value. 4 bytes in 5 are not real."""
+    one = np.broadcast_to(np.uint8(0), side * side)
+    classes = np.arange(side * side, dtype=np.uint32).view(np.uint8)[: side * side] // 64
+    block = PatchBlock(
+        Rect(0, 0, side, side),
+        np.broadcast_to(np.True_, (side, side)),
+        one,
+        classes,
+        one,
+        np.broadcast_to(np.uint8(1), side * side),
+    )
+    return MaskPatch("a", str(number), (block,))
+
+
+def test_values_that_take_no_memory_are_not_counted() -> None:
+    step = large(0)
+    assert step.nbytes < 2000 * 2000 + 100
+    again = MaskPatch.from_bytes(step.to_bytes())
+    assert again.nbytes == step.nbytes
+    assert (again.blocks[0].new_class == step.blocks[0].new_class).all()
+    history = History(budget_bytes=5_000_000)
+    for number in range(40):
+        history.push(patch(number, side=10))
+    history.push(step)
+    assert history.num_steps == 41
+
+
+def test_a_step_larger_than_the_budget_is_packed_before_others_are_dropped(qtbot: QtBot) -> None:
+    held = HeldRunner()
+    store = HistoryStore(held, budget_bytes=8_000_000)  # type: ignore[arg-type]
+    store.of("other").push(patch(0))
+    history = store.of("a")
+    for number in range(20):
+        history.push(patch(number, side=10))
+    history.push(patch(20, side=2000))  # 20 MB, but packed next to nothing
+    assert history.num_steps == 21
+    held.run()
+    history.push(patch(21, side=10))
+    held.run()
+    assert history.num_steps == 22
+    assert store.of("other").num_steps == 1
+    assert store.nbytes <= 8_000_000
+    assert labels(history)[:2] == ["21", "20"]
+
+
+def test_where_a_huge_step_cannot_be_packed_the_budget_holds_anyway(qtbot: QtBot) -> None:
+    class Failing(HeldRunner):
+        def call(self, lane: Lane, function: Callable[[], Any], *, on_error: Any, **_: Any) -> None:  # type: ignore[override]
+            self.jobs.append(lambda: on_error(PspnetError("Not enough memory.")))
+
+    failing = Failing()
+    history = HistoryStore(failing, budget_bytes=8_000_000).of("a")  # type: ignore[arg-type]
+    history.push(patch(0))
+    history.push(patch(1, side=2000))
+    assert history.num_steps == 2
+    failing.jobs.pop()()
+    assert labels(history) == ["1"]
+
+
+def test_before_a_step_is_dropped_what_is_packed_is_kept_only_packed(qtbot: QtBot) -> None:
+    held = HeldRunner()
+    store = HistoryStore(held)  # type: ignore[arg-type]
+    history = store.of("a")
+    for number in range(10):
+        history.push(patch(number))
+        held.run()
+    for _ in range(3):  # those that come near are unpacked
+        history.undo()
+        held.run()
+    store.set_budget(5 * patch(0).nbytes)
+    assert history.num_steps == 10
+    held.run()
+    assert store.nbytes <= 5 * patch(0).nbytes
