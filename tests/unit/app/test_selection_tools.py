@@ -450,6 +450,19 @@ def test_scissors_close_at_the_first_point_or_by_a_double_click_and_go_back(view
     assert not view.cancel_tool()
 
 
+def test_what_a_closed_outline_encloses_is_worked_out_in_a_lane_and_dropped_after_an_edit(view, hand, later):
+    take(view, "scissors", at_once=True)
+    for corner in [(40, 30), (100, 30), (100, 80), (40, 80)]:
+        hand.click(*corner)
+        later.run()
+    hand.key(Qt.Key.Key_Return)
+    assert later.waiting
+    assert not painted(view).any()
+    view.document.fill_unlabelled(0)
+    later.run()
+    assert not painted(view).any(), "it would not be what was asked for"
+
+
 def test_an_outline_is_given_up_with_its_tool(view, hand, later):
     take(view, "scissors")
     hand.click(40, 30)

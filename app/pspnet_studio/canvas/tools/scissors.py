@@ -10,7 +10,6 @@ from PySide6.QtCore import QPointF
 from PySide6.QtGui import QPainter, QPainterPath, QTransform
 
 from pspnet_core.errors import PspnetError
-from pspnet_core.imaging.areas import empty_area
 from pspnet_core.imaging.source import level_size, num_levels_of
 from pspnet_core.imaging.strokes import Point, polygon_mask
 from pspnet_core.types import Rect, RgbImage
@@ -96,7 +95,7 @@ class ScissorsTool(SelectionTool):
 
     def press(self, pointer: Pointer) -> None:
         document = self._host.document
-        if document is None or document.is_editing or self._closes:
+        if document is None or document.is_editing or self._closes or self.is_busy:
             return
         point = self._within(pointer)
         self._position = point
@@ -257,9 +256,7 @@ class ScissorsTool(SelectionTool):
         assert way is not None
         points = [self._anchors[0], *(point for leg in self._legs for point in leg)]
         self._forget()
-        rect, mask = polygon_mask(points, (document.rect.h, document.rect.w))
-        area = empty_area() if rect.is_empty else (rect, mask)
-        self.select(way, area, self._selection.area)
+        self.request(way, lambda: lambda: polygon_mask(points, document.shape))  # as large as the image, perhaps
 
     def _forget(self) -> None:
         self._stop_mapping()
