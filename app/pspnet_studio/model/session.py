@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from pspnet_core.classes import ClassDef, ClassSet
 from pspnet_core.errors import PspnetError
@@ -25,6 +25,7 @@ from pspnet_studio.model.tool_state import ToolState
 logger = logging.getLogger(__name__)
 
 _LOCKED = "locked_classes"  # a setting of the project
+_REST_MS = 200
 
 
 class Session(QObject):
@@ -240,15 +241,18 @@ class Session(QObject):
 
     # --- inside
 
-    def _read(self, project: Project, key: str) -> None:
+    def _read(self, project: Project, key: str, is_refresh: bool = False) -> None:
+        """Read an image; of the one that is open only the picture, unless its planes are to be read again, too."""
         previous = self._wanted_key
         self._wanted_key = key
         self._unreadable_key = None
         self.document_leaving.emit()
         self.autosave.flush()
         item = project.item(key)
-        newer = self.autosave.unsaved_planes(project, key)
+        kept = self.document if self.document is not None and self.document.item_key == key else None
+        newer = kept if kept is not None and not is_refresh else self.autosave.unsaved_planes(project, key)
         planes = (newer.class_plane.snapshot(), newer.provenance_plane.snapshot()) if newer is not None else None
+        revision = kept.revision if kept is not None and is_refresh else None
 
         def on_error(error: PspnetError) -> None:
             self._wanted_key = previous
@@ -265,7 +269,7 @@ class Session(QObject):
             lambda: open_item(project, item, planes, self._neighbours.pictures),
             name=tr("opening {name}").format(name=item.image_path.name),
             priority=Priority.OPEN,
-            on_event=lambda event: self._on_item_event(project, event),
+            on_event=lambda event: self._on_item_event(project, event, revision),
             on_done=lambda _: self._end_loading(lambda: self._neighbours.read(project, self._order, key)),
             on_error=lambda error: self._end_loading(lambda: on_error(error)),
         )
@@ -310,14 +314,22 @@ class Session(QObject):
             self.items_changed.emit()
             if self._told_classes != project.classes:  # new masks brought new ones
                 self._after_classes_changed()
-            document = self.document
-            is_untouched = document is not None and document.revision == 0 and document.item_key == self._wanted_key
-            if document is not None and is_untouched and document.item_key in change.changed:
-                self._read(project, document.item_key)
+            if self.document is not None and self.document.item_key in change.changed:
+                self._refresh(project, self.document)
             if not any(change):
                 self.notice.emit(Notice(nothing))
 
         self.runner.call(Lane.IO, run, name=name, priority=Priority.OPEN, on_done=on_done, on_error=self.notice.emit)
+
+    def _refresh(self, project: Project, document: Document) -> None:
+        """Read the planes of the open image again, unless it was edited; not while a hand is at it."""
+        is_open = document is self.document and document.item_key == self._wanted_key
+        if project is not self.project or not is_open or document.revision:
+            return
+        if document.is_editing:
+            QTimer.singleShot(_REST_MS, self, lambda: self._refresh(project, document))
+        else:
+            self._read(project, document.item_key, is_refresh=True)
 
     def _end_loading(self, then: Callable[[], None]) -> None:
         self._loading = None
@@ -346,14 +358,34 @@ class Session(QObject):
         trainable = (key for key in open_keys if project.item(key).split in (Split.NONE, Split.TRAIN))
         return next(trainable, next(iter(open_keys), self._order[0]))
 
-    def _on_item_event(self, project: Project, event: Opened | Loaded) -> None:
+    def _on_item_event(self, project: Project, event: Opened | Loaded, revision: int | None) -> None:
         if project is not self.project or event.item.key != self._wanted_key:
             return
         if isinstance(event, Opened):
-            self._on_item_opened(project, event)
+            if not self._keeps_document(project, event, revision):
+                self._on_item_opened(project, event)
         elif self.document is not None and not self.document.pixels.is_loaded:
             self.document.pixels.set_source(event.source)
             self._drop_replaced()
+
+    def _keeps_document(self, project: Project, opened: Opened, revision: int | None) -> bool:
+        """Whether the planes that are open stay, because they are as new as those that were read, or newer.
+
+        Args:
+            project: That is open.
+            opened: What was read.
+            revision: Of the open document when its planes began to be read again; None where only the picture is.
+        """
+        document, step = self.document, opened.step
+        if document is None or document.item_key != opened.item.key or document.shape != (step.height, step.width):
+            return False
+        if revision == document.revision and not document.is_editing:
+            return False
+        if self._told_classes != project.classes:
+            self._after_classes_changed()
+        if revision == document.revision:  # a stroke is under way, which may come to nothing
+            self._refresh(project, document)
+        return True
 
     def _on_item_opened(self, project: Project, opened: Opened) -> None:
         key, step = opened.item.key, opened.step

@@ -58,10 +58,10 @@ def is_open(session: Session, key: str) -> bool:
     return document is not None and document.item_key == key
 
 
-def paint(session: Session) -> None:
+def paint(session: Session, x: int = 3) -> None:
     assert session.document is not None
     session.document.begin_edit("brush")
-    session.document.paint(Rect(3, 4, 10, 20), np.ones((20, 10), np.bool_), 1)
+    session.document.paint(Rect(x, 4, 10, 20), np.ones((20, 10), np.bool_), 1)
     session.document.commit_edit()
 
 
@@ -163,9 +163,70 @@ def test_a_newer_wish_ends_the_rest_of_an_older_one_and_one_can_come_back(
     gate.is_open.set()
     qtbot.waitUntil(lambda: not session.is_loading)
     assert is_open(session, "photo_2.png")
-    assert session.document is not None
-    assert session.document is not half
-    assert session.document.pixels.is_loaded
+    assert session.document is half
+    assert half is not None
+    assert half.pixels.is_loaded
+
+
+def test_what_is_painted_while_its_picture_is_read_again_stays(
+    qtbot: QtBot, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(monkeypatch)
+    open_folder(qtbot, session, make_folder(tmp_path / "photos"))
+    forget_neighbours(qtbot, session)
+    gate.gated = {"photo_2.png"}
+    session.go_to("photo_2.png")
+    qtbot.waitUntil(lambda: is_open(session, "photo_2.png"))
+    half = session.document
+    assert half is not None
+    paint(session)
+    session.go_to("photo_0.png")  # while the other is being decoded
+    session.go_to("photo_2.png")  # and back
+    paint(session, 50)
+    gate.is_open.set()
+    qtbot.waitUntil(lambda: not session.is_loading)
+    assert session.document is half
+    assert half.pixels.is_loaded
+    assert half.history.num_done == 2
+    assert np.count_nonzero(half.class_plane.to_array() == 1) == 400
+    qtbot.waitUntil(lambda: session.autosave.state == "saved")
+    assert session.project is not None
+    assert session.project.state("photo_2.png").labelled_px == 400
+
+
+@pytest.mark.parametrize("is_committed", [True, False])
+def test_a_stroke_while_the_folder_is_read_again_stays(
+    qtbot: QtBot, session: Session, tmp_path: Path, is_committed: bool
+) -> None:
+    folder = make_folder(tmp_path / "photos")
+    open_folder(qtbot, session, folder)
+    forget_neighbours(qtbot, session)
+    document = session.document
+    assert document is not None
+    (folder / "masks").mkdir()
+    Image.fromarray(np.zeros((120, 160), np.uint8)).save(folder / "masks" / "photo_0.png")
+
+    def begin(is_loading: bool) -> None:
+        if is_loading:
+            session.loading_changed.disconnect(begin)
+            document.begin_edit("brush")
+            document.paint(Rect(3, 4, 10, 20), np.ones((20, 10), np.bool_), 1)
+            if is_committed:
+                document.commit_edit()
+
+    session.loading_changed.connect(begin)
+    session.rescan()
+    qtbot.waitUntil(lambda: bool(document.class_plane.value_at(3, 4) == 1) and not session.is_loading)
+    assert session.document is document
+    if is_committed:
+        assert document.history.num_done == 1
+        assert np.count_nonzero(document.class_plane.to_array() == 1) == 200
+    else:
+        document.abort_edit()  # nothing is in the way of the new mask any more
+        qtbot.waitUntil(lambda: session.document is not document)
+        shown = session.document
+        assert shown is not None
+        assert not shown.class_plane.to_array().any()
 
 
 def test_neighbours_are_read_ahead_and_not_decoded_again(
