@@ -10,7 +10,7 @@ from PySide6.QtCore import QCoreApplication, QEvent, QObject, QSettings, Qt, QTi
 from PySide6.QtWidgets import QApplication
 
 from pspnet_core import __version__
-from pspnet_studio import assets, qt_environment, theme
+from pspnet_studio import assets, overrides, qt_environment, theme
 from pspnet_studio.jobs.live import FeatureEngine
 from pspnet_studio.jobs.prediction import PredictionEngine
 from pspnet_studio.jobs.queueing import QueueEngine
@@ -108,6 +108,7 @@ def bootstrap(
         device: ``auto``, ``cpu``, ``cuda[:N]`` or ``mps``.
         seed: Of every fine-tune.
     """
+    overrides.install()
     application = make_application(arguments)
     settings = Settings(settings_store)
     theme.apply(application, settings.theme)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Callable
 from types import TracebackType
@@ -12,6 +13,9 @@ from pspnet_studio import log_file
 from pspnet_studio.messages import tr
 
 logger = logging.getLogger(__name__)
+
+# The binding puts one of these before the message for each method of Qt that the error came through.
+_WAY_THROUGH_QT = re.compile(r"^(?:Error calling Python override of [^()]*\(\): )+")
 
 
 def install(show: Callable[[object], None]) -> None:
@@ -28,7 +32,7 @@ def install(show: Callable[[object], None]) -> None:
         show(
             PspnetError(
                 tr("Something unexpected happened; your work is kept."),
-                f"{kind.__name__}: {error}",
+                f"{kind.__name__}: {_WAY_THROUGH_QT.sub('', str(error))}",
                 log_file.how_to_report(),
             )
         )
