@@ -85,7 +85,8 @@ class AutoSave(QObject):
         self._job: JobHandle | None = None
         self._journal_job: JobHandle | None = None
         self._untrimmed_bytes = 0
-        self._is_failed = False
+        self._is_write_failed = False  # planes or projects
+        self._is_journal_failed = False  # the open document's
         self._first_edit_s: float | None = None  # of those that are in no plane on disk
         self._timer = self._make_timer(self.flush)
         self._project_timer = self._make_timer(self._write)
@@ -124,6 +125,8 @@ class AutoSave(QObject):
                 )
         if project is not self._project and project is not None:
             self._trim_later(project)
+        if document is not self._document:
+            self._is_journal_failed = False  # what it holds is in the planes that wait, too
         self._project, self._document = project, document
         self._taken_revision = document.revision if document is not None else 0
         if document is not None:
@@ -173,6 +176,10 @@ class AutoSave(QObject):
         return timer
 
     @property
+    def _is_failed(self) -> bool:
+        return self._is_write_failed or self._is_journal_failed
+
+    @property
     def _has_edits(self) -> bool:
         return self._document is not None and self._document.revision != self._taken_revision
 
@@ -199,8 +206,9 @@ class AutoSave(QObject):
             return  # its end comes back here
         items, projects = list(self._unsaved.values()), dict(self._dirty_projects)
         if not items and not projects:
-            if self._is_failed and (self._journal is None or not self._journal.is_behind):
-                self._is_failed = False  # what had failed was written by another save meanwhile
+            if self._is_failed:  # what had failed was written by another save meanwhile
+                self._is_write_failed = self._is_journal_failed = False
+                self._append()
                 self.state_changed.emit(self.state)
             waiting, self._waiting = self._waiting, []
             for then, _ in waiting:
@@ -210,15 +218,26 @@ class AutoSave(QObject):
         self._dirty_projects.clear()
         for unsaved in items:
             projects[unsaved.project.uuid] = unsaved.project
-        open_journal = self._journal
+        open_journal, written = self._journal, list[Unsaved]()
 
         def write() -> Iterator[None]:
-            for unsaved in items:
-                unsaved.write()
+            failures: list[PspnetError | OSError | MemoryError] = []
+            for unsaved in items:  # one that cannot be written keeps none of the others waiting
+                try:
+                    unsaved.write()
+                    written.append(unsaved)
+                except (PspnetError, OSError, MemoryError) as error:
+                    failures.append(error)
                 if unsaved.journal is not None and unsaved.journal is not open_journal:
                     unsaved.journal.release()
-            for project in projects.values():
-                project.save()
+            for uuid, project in list(projects.items()):
+                try:
+                    project.save()
+                    del projects[uuid]
+                except (PspnetError, OSError, MemoryError) as error:
+                    failures.append(error)
+            if failures:
+                raise failures[0]
             yield
 
         self._job = self._runner.submit(
@@ -226,26 +245,25 @@ class AutoSave(QObject):
             write,
             name=tr("saving"),
             priority=Priority.SAVE,
-            on_done=lambda _: self._on_written(items),
-            on_error=lambda error: self._on_not_written(projects, error),
+            on_done=lambda _: self._on_written(written),
+            on_error=lambda error: self._on_not_written(written, projects, error),
         )
         self.state_changed.emit(self.state)
 
-    def _on_written(self, items: list[Unsaved]) -> None:
+    def _on_written(self, written: list[Unsaved]) -> None:
         self._job = None
-        self._is_failed = False
-        for unsaved in items:
-            place = (unsaved.project.uuid, unsaved.item.key)
-            if self._unsaved.get(place) is unsaved:
-                del self._unsaved[place]
-            if unsaved.project is self._project:
-                self.item_saved.emit(unsaved.item.key)
+        self._is_write_failed = False
+        self._forget(written)
         if self._unsaved or self._dirty_projects or self._waiting:
             self._write()
+        elif self._has_edits and not self._timer.isActive():  # made while it was failed
+            self._plan()
         self.state_changed.emit(self.state)
 
-    def _on_not_written(self, projects: dict[str, Project], error: PspnetError) -> None:
+    def _on_not_written(self, written: list[Unsaved], projects: dict[str, Project], error: PspnetError) -> None:
         self._job = None
+        self._is_write_failed = True
+        self._forget(written)
         self._dirty_projects = projects | self._dirty_projects
         waiting, self._waiting = self._waiting, []
         self._fail(error)
@@ -253,18 +271,35 @@ class AutoSave(QObject):
             if on_failed is not None:
                 on_failed(error)
 
+    def _forget(self, written: list[Unsaved]) -> None:
+        """These are on disk."""
+        for unsaved in written:
+            place = (unsaved.project.uuid, unsaved.item.key)
+            if self._unsaved.get(place) is unsaved:
+                del self._unsaved[place]
+            if unsaved.project is self._project:
+                self.item_saved.emit(unsaved.item.key)
+        self._go_on_with_journal(written)
+
+    def _go_on_with_journal(self, written: list[Unsaved]) -> None:
+        """A save writes the open document's journal, too: where that worked, its own failure is over."""
+        journal = self._journal
+        has_worked = journal is None or not journal.is_behind or any(one.journal is journal for one in written)
+        if self._is_journal_failed and has_worked:
+            self._is_journal_failed = False
+            self._append()
+
     def _fail(self, error: PspnetError) -> None:
-        self._is_failed = True
         self._timer.start(_RETRY_MS)
         self.state_changed.emit(self.state)
         self.failed.emit(error)
 
     def _append(self) -> None:
-        """Have what the journal waits for written; one job at a time, and none while the disk does not take any."""
+        """Have what the journal waits for written; one job at a time, and none while the disk takes none of it."""
         project, journal, document = self._project, self._journal, self._document
         if project is None or journal is None or document is None or not journal.is_behind:
             return
-        if self._is_failed or (self._journal_job is not None and self._journal_job.is_running):
+        if self._is_journal_failed or (self._journal_job is not None and self._journal_job.is_running):
             return
 
         def write() -> Any:
@@ -282,7 +317,9 @@ class AutoSave(QObject):
 
         def on_error(error: PspnetError) -> None:
             self._journal_job = None
+            self._is_journal_failed = journal is self._journal
             self._fail(error)
+            self._append()  # of the document that is open now
 
         self._journal_job = self._runner.call(
             Lane.JOURNAL,

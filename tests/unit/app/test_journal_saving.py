@@ -225,6 +225,42 @@ def test_without_a_place_for_journals_masks_are_saved_and_it_is_told(
     assert len(journal_files(folder)) == 1
 
 
+def test_one_mask_that_cannot_be_written_keeps_nothing_else_from_the_disk(
+    qtbot: QtBot, sessions: list[Session], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(autosave, "_RETRY_MS", 300)
+    folder = make_folder(tmp_path / "photos")
+    session = start(qtbot, sessions, folder)
+    in_the_way = folder / ".pspnet-studio" / "masks" / f"{KEY}.png"
+    in_the_way.mkdir(parents=True)
+    (in_the_way / "x").write_text("a folder that is not empty")
+    paint(session, 1)
+    session.autosave.flush()
+    qtbot.waitUntil(lambda: session.autosave.state == "failed")
+    go_to(qtbot, session, "photo_1.png")
+    for number in range(3):
+        paint(session, number)
+        qtbot.waitUntil(
+            lambda n=number: (
+                [r.kind for path in journal_files(folder, "photo_1.png") for r in read_log(path).records].count(
+                    Kind.STROKE
+                )
+                == n + 1
+            )
+        )
+    qtbot.waitUntil(lambda: (in_the_way.parent / "photo_1.png.png").exists())
+    assert session.autosave.state in ("failed", "saving"), "the other one is not written"
+    assert session.project is not None
+    assert session.autosave.unsaved_planes(session.project, KEY) is not None
+    shutil.rmtree(in_the_way)
+    qtbot.waitUntil(lambda: session.autosave.state == "saved")
+    after = start(qtbot, sessions, crash(session, tmp_path / "copy"))
+    for key in (KEY, "photo_1.png"):
+        go_to(qtbot, session, key)
+        go_to(qtbot, after, key)
+        assert state_of(after) == state_of(session)
+
+
 def test_a_mask_that_was_changed_between_two_visits_drops_the_undo(
     qtbot: QtBot, sessions: list[Session], tmp_path: Path
 ) -> None:
