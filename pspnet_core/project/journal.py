@@ -185,7 +185,7 @@ class Journal:
                 self._file.append(frame(Kind.SAVED, number), is_synced=False)
                 self._saved = number, digests
                 if self.position == position and not self.is_behind:
-                    self._compact(digests)
+                    self._compact(position, digests)
             except OSError as error:
                 raise storage_error(self._file.path, error) from error
 
@@ -252,8 +252,11 @@ class Journal:
         self._file.append(b"".join(frames))
         self._number, self._first, self._spans, self._depth = number, first, spans, waiting[-1].depth
 
-    def _compact(self, digests: Digests) -> None:
-        """Write the file anew, with only what can be undone and redone within the budget, if that is worth it."""
+    def _compact(self, position: Position, digests: Digests) -> None:
+        """Write the file anew, with only what can be undone and redone within the budget, if that is worth it.
+
+        Strokes that come meanwhile wait: the file is at ``position``.
+        """
         num_below, num_above = self._num_to_drop()
         kept = self._spans[num_below : len(self._spans) - num_above]
         waste = self._file.size - sum(FRAME_BYTES + span.size for span in kept)
@@ -270,7 +273,7 @@ class Journal:
         self._file.adopt(size)
         self._first, self._spans, self._number = first, spans, len(spans) + 1
         self._saved = self._number, digests
-        self._shift = self._number - self.position.num_records
+        self._shift = self._number - position.num_records
 
     def _num_to_drop(self) -> tuple[int, int]:
         """How many of the oldest strokes exceed the budget, and, where all those go, of the undone ones."""

@@ -6,6 +6,7 @@ import builtins
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -319,6 +320,32 @@ def test_the_budget_drops_the_oldest_and_the_file_shrinks(root: Path) -> None:
     after.go(after.first)
     hand.go(after.first)
     assert after.state[:2] == hand.state[:2]
+
+
+def test_a_stroke_that_comes_while_the_file_is_written_anew_is_not_taken_for_saved(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand = Hand(root, budget_bytes=600)
+    for number in range(12):
+        hand.stroke(2 * number, 2 * number, 9, number % 3)
+    hand.write()
+    write_anew = hand.journal._anew
+
+    def slowly(*arguments: Any, **options: Any) -> Iterator[bytes]:
+        yield from write_anew(*arguments, **options)
+        hand.stroke(30, 0, 9, 1)
+
+    monkeypatch.setattr(hand.journal, "_anew", slowly)
+    hand.save()
+    assert hand.journal.is_behind
+    hand.journal.budget_bytes = 10**9
+    hand.save()
+    hand.end()
+    records = read_log(hand.journal.path).records
+    assert records[-1].kind is Kind.SAVED
+    assert records[-1].number == max(record.number for record in records)
+    after = Hand(root)
+    assert (after.state, after.notices) == (hand.state, ())
 
 
 def test_nothing_is_lost_when_the_disk_is_full(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
