@@ -12,7 +12,7 @@ from pspnet_core.atomic import atomic_writer, storage_error
 from pspnet_core.errors import StorageError
 from pspnet_core.imaging.patch import MaskPatch
 from pspnet_core.imaging.planes import PlaneStore
-from pspnet_core.project.journal_file import JournalFile, remove_unless_held, set_aside_unless_held
+from pspnet_core.project.journal_file import JournalFile, remove_unless_held, set_aside, set_aside_unless_held
 from pspnet_core.project.journal_log import FRAME_BYTES, Change, Digests, Kind, frame, go_frame, json_frame, jump_frame
 from pspnet_core.project.places import journal_folder
 from pspnet_core.project.project import Item, Project
@@ -211,6 +211,8 @@ class Journal:
                 self._file.create(self._begin_frame(self._number, self._depth, known))
             return
         found, planes = self._origin
+        if self._file.path in found.set_aside:  # this session's own, before the mask was changed outside
+            set_aside(self._file.path)
         if found.path is not None and self._file.take_over(found.path, found.size, found.file_size):
             self._spans = [_Span(r.offset + FRAME_BYTES, len(r.payload)) for r in found.records]
             self._number = found.number
@@ -225,12 +227,11 @@ class Journal:
             self._spans, self._number = spans, len(spans) + 1
         self._shift = self._number
         self._origin = None
-        for path in found.superseded:
-            with suppress(OSError):  # what stays says nothing new, or is told of again
-                remove_unless_held(path)
-        for path in found.set_aside:
-            with suppress(OSError):
-                set_aside_unless_held(path)
+        for paths, clear in ((found.superseded, remove_unless_held), (found.set_aside, set_aside_unless_held)):
+            for path in paths:
+                if path != self._file.path:  # which is there anew
+                    with suppress(OSError):  # what stays says nothing new, or is told of again
+                        clear(path)
 
     def _append(self, waiting: Sequence[_Waiting]) -> None:
         number, first, spans = self._number, self._first, list(self._spans)

@@ -129,8 +129,17 @@ def remove_unless_held(path: Path) -> None:
 def set_aside_unless_held(path: Path) -> None:
     """Rename a journal that nobody writes to: it is read no more, but kept."""
     if not _is_held(path):
-        with suppress(FileNotFoundError):
-            os.replace(path, path.with_name(path.name + ASIDE))
+        set_aside(path)
+
+
+def set_aside(path: Path) -> None:
+    """As :func:`set_aside_unless_held`, for one that is known to be needed no more; replaces none of before."""
+    target, count = path.with_name(path.name + ASIDE), 1
+    while target.exists():
+        count += 1
+        target = path.with_name(f"{path.name}.{count}{ASIDE}")
+    with suppress(FileNotFoundError):
+        os.replace(path, target)
 
 
 def _is_held(path: Path) -> bool:

@@ -20,6 +20,7 @@ from pspnet_core.errors import JournalError, StorageError
 from pspnet_core.imaging.planes import PlaneStore
 from pspnet_core.project import plane_files
 from pspnet_core.project.conversion import convert_class, take_back
+from pspnet_core.project.journal import Journal
 from pspnet_core.project.journal_budget import trim
 from pspnet_core.project.journal_log import Kind, read_log
 from pspnet_core.project.project import Project
@@ -261,6 +262,32 @@ def test_a_mask_that_another_program_changed_stays_as_it_is(root: Path, is_saved
     after.end()
     assert [path.suffix for path in journal_files(root)] == [".journal"] if is_saved else [".aside", ".journal"]
     assert Hand(root).notices == ()
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_strokes_of_this_session_that_fit_no_mask_any_more_are_kept(root: Path, is_open: bool) -> None:
+    hand = painted(root)
+    hand.save()
+    for round_ in range(2):
+        hand.stroke(20, 20, 9 + round_, 1)
+        hand.write()
+        unsaved = hand.journal.path.read_bytes()
+        if not is_open:
+            hand.end()
+        Image.fromarray(np.full((SIDE, SIDE), 2 - round_, np.uint8)).save(mask_file(root))
+        found = hand.project.load_annotation(hand.item, SIDE, SIDE).replay
+        assert found is not None
+        assert found.set_aside == (hand.journal.path,)
+        planes = hand.planes[0].snapshot(), hand.planes[1].snapshot()
+        hand.journal = Journal(hand.project.folder, KEY, hand.project.session, found, planes)
+        hand.depth = 0
+        hand.stroke(0, 0, 4 + round_, 0)
+        hand.write()
+        aside = [path.read_bytes() for path in journal_files(root) if path.suffix == ".aside"]
+        assert len(aside) == round_ + 1, "none replaces another"
+        assert unsaved in aside
+        hand.save()
+    hand.end()
 
 
 def test_a_mask_that_was_only_packed_anew_keeps_its_history(root: Path) -> None:
