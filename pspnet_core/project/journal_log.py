@@ -31,13 +31,13 @@ class Kind(IntEnum):
     """What a record says. Strokes, steps and jumps are counted; the others hold at the number that they carry."""
 
     BEGIN = 0
-    """JSON: item, session, ``first`` = depth at which it begins, and the digests of the planes there where known."""
+    """JSON: item, session, ``depth`` at which it begins, and the digests of the planes there where known."""
     STROKE = 1
     """``MaskPatch.to_bytes()``: what came after the present depth is gone, this is one deeper."""
     GO = 2
     """Undo, redo, or several of them at once: the depth that is in force from now on."""
     PLANES = 3
-    """JSON: digests of the planes, written before they are saved; depth in force and the deepest one that exists."""
+    """JSON: item, digests of the planes, written before they are saved, and the ``depth`` in force."""
     SAVED = 4
     """The planes of that number are in their files."""
 

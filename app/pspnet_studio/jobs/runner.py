@@ -1,4 +1,4 @@
-"""The only place that starts threads: six lanes, each a priority queue of generators.
+"""The only place that starts threads: seven lanes (:class:`Lane`), each a priority queue of generators.
 
 A job is a function that makes a generator. It is made and run in the lane's thread; between its yields the lane looks
 for cancel, pause and for more urgent jobs, which it runs first. Callbacks run on the GUI thread.

@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pspnet_core.sample import CLASSES
-from tests.helpers.canvas_snapshot import MARGINS, OPACITY, ZOOMS, make_data
+from tests.helpers.canvas_snapshot import MARGINS, OPACITY, make_data
 
 ROOT = Path(__file__).resolve().parents[3]
 RATIOS = ("1", "1.25", "1.5", "2")
@@ -199,7 +199,3 @@ def test_three_percent_is_smooth_and_lies_where_it_should(
     assert error(0, 0) < 4
     for shift in ((0.5, 0), (-0.5, 0), (0, 0.5), (0, -0.5)):
         assert error(*shift) > 1.5 * error(0, 0), f"it lies {shift} of a pixel beside its place"
-
-
-def test_all_zooms_are_looked_at() -> None:
-    assert ZOOMS == (0.03, 0.5, 1.0, 3.0, 16.0)
