@@ -82,6 +82,16 @@ class PlaneStore:
         self._shared = set(self._tiles)
         return other
 
+    def take(self, changed: PlaneStore) -> None:
+        """Become what a snapshot of this plane was made into, which is given away; no pixel is copied.
+
+        Raises:
+            ValueError: It is of another size or has another fill.
+        """
+        if (changed.shape, changed.fill_value) != (self.shape, self.fill_value):
+            raise ValueError(f"a plane {changed.shape} cannot take the place of one {self.shape}")
+        self._tiles, self._shared = changed._tiles, changed._shared
+
     @property
     def is_blank(self) -> bool:
         """Whether every pixel has ``fill_value``."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,28 +12,14 @@ from pspnet_core.imaging.patch import MaskPatch, PatchBlock
 from pspnet_core.imaging.planes import PlaneStore, fill_runs
 from pspnet_core.imaging.runs import Runs
 from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Prediction, Provenance, ProvenanceMap, Rect, RgbImage
-from pspnet_studio.model.history import History
+from pspnet_studio.model.image_history import History
+from pspnet_studio.model.pixel import Pixel
 from pspnet_studio.model.pixels import ImagePixels, not_yet
 from pspnet_studio.model.protection import Protection
-from pspnet_studio.model.whole_image import BlockChange, accepted, filled, wanted_of
+from pspnet_studio.model.whole_image import Change, Planes, accepting, blocks_of, filling
 
-_BLOCK_PX = 256
 # Plain numbers: numpy compares an array with a member of an IntEnum ten times as slowly.
 _UNTOUCHED, _ACCEPTED = int(Provenance.UNTOUCHED), int(Provenance.ACCEPTED)
-
-
-class Pixel(NamedTuple):
-    """What is shown at one pixel.
-
-    Attributes:
-        class_id: 255 = nothing.
-        provenance: Where it comes from; untouched: from the prediction, if there is a class.
-        confidence: Of the prediction, 0 to 1, where the class is the prediction's; None elsewhere.
-    """
-
-    class_id: int
-    provenance: Provenance
-    confidence: float | None
 
 
 class Document(QObject):
@@ -82,6 +67,8 @@ class Document(QObject):
         self.history = history or History()
         self.prediction: Prediction | None = None
         self.prediction_version: int | None = None
+        self.is_prediction_changing = False
+        """Whether ``region_changed`` tells of another prediction just now, not of an edit."""
         self.revision = 0
         self._edit_label: str | None = None
         self._before: dict[Rect, tuple[ClassMap, NDArray[np.uint8]]] = {}
@@ -142,8 +129,12 @@ class Document(QObject):
         self.prediction = prediction
         self.prediction_version = version if prediction is not None else None
         parts = (self.rect,) if changed is None else (changed,) if isinstance(changed, Rect) else changed
-        for rect in parts:
-            self.region_changed.emit(rect)
+        was_changing, self.is_prediction_changing = self.is_prediction_changing, True
+        try:
+            for rect in parts:
+                self.region_changed.emit(rect)
+        finally:
+            self.is_prediction_changing = was_changing
 
     def displayed(self, rect: Rect, step: int = 1) -> tuple[ClassMap, BoolMask]:
         """What is shown in ``rect`` (clipped by the caller), or in every n-th pixel of it (:meth:`PlaneStore.read`).
@@ -271,16 +262,27 @@ class Document(QObject):
         if self.history.can_redo:
             self.go_to(self.history.num_done + 1)
 
-    def go_to(self, num_done: int) -> None:
+    def go_to(self, num_done: int, known: tuple[Planes, Sequence[MaskPatch]] | None = None) -> None:
         """Undo or redo until so many steps of the history are in force; what is shown changes once.
 
-        Nothing happens while a transaction is open. Raises: ValueError when there are not as many steps.
+        Nothing happens while a transaction is open.
+
+        Args:
+            num_done: How many.
+            known: What :meth:`History.way_to` made of a :meth:`committed_snapshot` of this revision, given away, and
+                its records in order; when not given, it is worked out here.
+
+        Raises:
+            ValueError: There are not as many steps.
         """
         if self.is_editing:
             return
-        moves = self.history.go_to(num_done)
-        for patch, is_forward in moves:
-            (patch.apply if is_forward else patch.revert)(self.class_plane, self.provenance_plane)
+        moves = self.history.go_to(num_done, None if known is None else known[1])
+        if known is not None:
+            self._take(known[0])
+        else:
+            for patch, is_forward in moves:
+                (patch.apply if is_forward else patch.revert)(self.class_plane, self.provenance_plane)
         if len(moves) == 1:
             self._after_step(moves[0][0])
         elif moves:
@@ -291,52 +293,58 @@ class Document(QObject):
 
     # --- whole-image steps
 
+    def filling(self, class_id: int) -> Change:
+        """Giving every unlabelled pixel a class by hand."""
+        return filling(self.item_key, class_id, self.prediction_version)
+
+    def accepting(
+        self, only_unlabelled: bool = False, class_id: int | None = None, min_confidence: int = 0
+    ) -> Change | None:
+        """Taking over what is predicted now, or that of one class or from some confidence on (0 to 255), if there is.
+
+        Only untouched and accepted pixels change; with ``only_unlabelled`` the accepted ones stay, too. So do those of
+        locked classes.
+        """
+        if (shown := self.prediction) is None:
+            return None
+        version, protection = self.prediction_version, self._protection
+        return accepting(self.item_key, shown, version, protection, only_unlabelled, class_id, min_confidence)
+
     def fill_unlabelled(self, class_id: int) -> bool:
-        """Give every unlabelled pixel a class by hand, as one step; False when there was none."""
-
-        def change(rect: Rect, classes: ClassMap, provenance: ProvenanceMap) -> BlockChange | None:
-            return filled(rect, classes, provenance, class_id)
-
-        return self._change_everywhere("fill", change)
+        """As :meth:`filling`, at once, as one step; False when nothing changed."""
+        return self.make(self.filling(class_id))
 
     def accept_prediction(
         self, only_unlabelled: bool = False, class_id: int | None = None, min_confidence: int = 0
     ) -> bool:
-        """Take over the prediction, or that of one class or from some confidence on (0 to 255), as one step.
+        """As :meth:`accepting`, at once, as one step; False when nothing changed."""
+        change = self.accepting(only_unlabelled, class_id, min_confidence)
+        return change is not None and self.make(change)
 
-        Only untouched and accepted pixels change; with ``only_unlabelled`` the accepted ones stay, too. So do those of
-        locked classes. False when nothing changed.
-        """
-        if (shown := self.prediction) is None:
+    def make(self, change: Change) -> bool:
+        """Make a change as one step, False when it changes nothing; see ``WholeSteps`` for large images."""
+        assert not self.is_editing, "an edit is open"
+        patch = change((self.class_plane, self.provenance_plane))
+        if patch is None:
             return False
+        self._push(patch)
+        return True
 
-        def change(rect: Rect, classes: ClassMap, provenance: ProvenanceMap) -> BlockChange | None:
-            wanted = wanted_of(shown, rect, class_id, min_confidence)
-            predicted = shown.class_map[rect.slices]
-            return accepted(rect, classes, provenance, predicted, only_unlabelled, self._protection, wanted)
-
-        return self._change_everywhere("accept", change)
+    def take_over(self, planes: Planes, patch: MaskPatch) -> None:
+        """Add a step that was made on a :meth:`committed_snapshot` of this revision, which is given away."""
+        assert not self.is_editing, "an edit is open"
+        self._take(planes)
+        self._push(patch)
 
     # --- inside
 
-    def _change_everywhere(
-        self, label: str, change: Callable[[Rect, ClassMap, ProvenanceMap], BlockChange | None]
-    ) -> bool:
-        """One step over all blocks; ``change`` gets copies of both planes that it may keep."""
-        assert not self.is_editing, "an edit is open"
-        records = []
-        for rect in self._blocks(self.rect):
-            changed = change(rect, self.class_plane.read(rect), self.provenance_plane.read(rect))
-            if changed is not None:
-                self.class_plane.write(changed.rect, changed.classes)
-                self.provenance_plane.write(changed.rect, changed.provenance)
-                records.append(changed.record)
-        patch = MaskPatch.of(self.item_key, label, records, self.prediction_version)
-        if patch is None:
-            return False
+    def _take(self, planes: Planes) -> None:
+        self.class_plane.take(planes[0])
+        self.provenance_plane.take(planes[1])
+
+    def _push(self, patch: MaskPatch) -> None:
         self.history.push(patch)
         self._after_step(patch)
-        return True
 
     def _after_step(self, patch: MaskPatch) -> None:
         for block in patch.blocks:
@@ -379,10 +387,7 @@ class Document(QObject):
                 self._before[block] = (self.class_plane.peek(block), self.provenance_plane.peek(block))
 
     def _blocks(self, rect: Rect) -> Iterator[Rect]:
-        rect = rect.intersect(self.rect)
-        for y in range(rect.y // _BLOCK_PX * _BLOCK_PX, rect.bottom, _BLOCK_PX):
-            for x in range(rect.x // _BLOCK_PX * _BLOCK_PX, rect.right, _BLOCK_PX):
-                yield Rect(x, y, _BLOCK_PX, _BLOCK_PX).intersect(self.rect)
+        return blocks_of(rect, self.rect)
 
     def _patch(self, label: str) -> MaskPatch | None:
         blocks = (

@@ -34,12 +34,13 @@ class Entry:
         on_changed: Told of every change of :attr:`nbytes`, and by how many; None where it is in no history.
     """
 
-    __slots__ = ("_num_ready_bytes", "data", "head", "is_restored", "on_changed", "patch")
+    __slots__ = ("_num_pixels", "_num_ready_bytes", "data", "head", "is_restored", "on_changed", "patch")
 
     def __init__(self, head: PatchHead, patch: MaskPatch | None, data: bytes | None, is_restored: bool = False) -> None:
         self.head, self.patch, self.data, self.is_restored = head, patch, data, is_restored
         self.on_changed: Callable[[Entry, int], None] | None = None
         self._num_ready_bytes = head.nbytes if patch is None else patch.nbytes
+        self._num_pixels = head.nbytes // 4 if patch is None else patch.num_changed
 
     @property
     def nbytes(self) -> int:
@@ -50,6 +51,11 @@ class Entry:
     def num_ready_bytes(self) -> int:
         """Memory that the record needs, or at most will need, when it is ready."""
         return self._num_ready_bytes
+
+    @property
+    def num_pixels(self) -> int:
+        """How many pixels it changes, or at most changes."""
+        return self._num_pixels
 
     @property
     def num_packed_bytes(self) -> int:
@@ -65,7 +71,7 @@ class Entry:
         """Have it ready, or not any more."""
         before, self.patch = self.nbytes, patch
         if patch is not None:
-            self._num_ready_bytes = patch.nbytes
+            self._num_ready_bytes, self._num_pixels = patch.nbytes, patch.num_changed
         self._account(before)
 
     def set_data(self, data: bytes) -> None:
@@ -80,6 +86,14 @@ class Entry:
             self.set_patch(MaskPatch.from_bytes(self.data))
         assert self.patch is not None
         return self.patch
+
+    def reader(self) -> Callable[[], MaskPatch]:
+        """Gives the record, in any thread and whatever becomes of this."""
+        patch, data = self.patch, self.data
+        if patch is not None:
+            return lambda: patch
+        assert data is not None
+        return lambda: MaskPatch.from_bytes(data)
 
     def _account(self, before: int) -> None:
         if self.on_changed is not None:

@@ -116,13 +116,6 @@ class Predictions(QObject):
         """Number of the version whose own prediction of an image is there; None where there is none."""
         return self._training.current_version if self.base_of(item_key) is not None else None
 
-    def accept(self, only_unlabelled: bool = False, class_id: int | None = None, min_confidence: int = 0) -> bool:
-        """Take over what is shown as one step, see :meth:`Document.accept_prediction`; False when nothing changed."""
-        document = self._session.document
-        if document is None or document.is_editing:
-            return False
-        return document.accept_prediction(only_unlabelled, class_id, min_confidence)
-
     # --- the open image
 
     def _on_document_changed(self) -> None:

@@ -9,7 +9,8 @@ from PySide6.QtGui import QColor
 
 from pspnet_core.types import UNLABELLED
 from pspnet_studio.messages import tr
-from pspnet_studio.model.history import History, Step
+from pspnet_studio.model.history_entry import Step
+from pspnet_studio.model.image_history import History
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.tool_specs import tool_specs
 

@@ -5,12 +5,13 @@ A brush compares before and after; here it is known beforehand which pixels chan
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pspnet_core.imaging.patch import PatchBlock
+from pspnet_core.imaging.patch import MaskPatch, PatchBlock
 from pspnet_core.imaging.planes import PlaneStore
 from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Prediction, Provenance, ProvenanceMap, Rect
 from pspnet_studio.model.protection import Protection
@@ -18,6 +19,13 @@ from pspnet_studio.model.protection import Protection
 # Plain numbers: numpy compares an array with a member of an IntEnum as 64-bit integers, ten times as slowly.
 _UNTOUCHED, _ACCEPTED = int(Provenance.UNTOUCHED), int(Provenance.ACCEPTED)
 
+Planes = tuple[PlaneStore, PlaneStore]
+"""Class ids and provenance."""
+
+Change = Callable[[Planes], MaskPatch | None]
+"""Changes planes and tells how; None where nothing was to be changed. For any thread."""
+
+BLOCK_PX = 256
 _STRIP_ROWS = 256
 _SPARSE = 4
 """A block of which less than one part in this many changes is cut down to the box around its changes."""
@@ -38,6 +46,61 @@ class BlockChange:
     classes: ClassMap
     provenance: ProvenanceMap
     record: PatchBlock
+
+
+def blocks_of(rect: Rect, bounds: Rect) -> Iterator[Rect]:
+    """The blocks of an image, cut to it, that a rectangle touches."""
+    rect = rect.intersect(bounds)
+    for y in range(rect.y // BLOCK_PX * BLOCK_PX, rect.bottom, BLOCK_PX):
+        for x in range(rect.x // BLOCK_PX * BLOCK_PX, rect.right, BLOCK_PX):
+            yield Rect(x, y, BLOCK_PX, BLOCK_PX).intersect(bounds)
+
+
+def filling(item_key: str, class_id: int, version: int | None) -> Change:
+    """Give every unlabelled pixel a class by hand.
+
+    Args:
+        item_key: Of the record, as ``version``.
+        class_id: Which class.
+        version: That is on display.
+    """
+
+    def change(rect: Rect, classes: ClassMap, provenance: ProvenanceMap) -> BlockChange | None:
+        return filled(rect, classes, provenance, class_id)
+
+    return lambda planes: MaskPatch.of(item_key, "fill", _records(planes, change), version)
+
+
+def accepting(
+    item_key: str,
+    shown: Prediction,
+    version: int | None,
+    protection: Protection,
+    only_unlabelled: bool,
+    class_id: int | None,
+    min_confidence: int,
+) -> Change:
+    """Take over a prediction; arguments as of :func:`accepted`, :func:`wanted_of` and :func:`filling`."""
+
+    def change(rect: Rect, classes: ClassMap, provenance: ProvenanceMap) -> BlockChange | None:
+        wanted = wanted_of(shown, rect, class_id, min_confidence)
+        predicted = shown.class_map[rect.slices]
+        return accepted(rect, classes, provenance, predicted, only_unlabelled, protection, wanted)
+
+    return lambda planes: MaskPatch.of(item_key, "accept", _records(planes, change), version)
+
+
+def _records(
+    planes: Planes, change: Callable[[Rect, ClassMap, ProvenanceMap], BlockChange | None]
+) -> Iterator[PatchBlock]:
+    """Change all blocks; ``change`` gets copies of both planes that it may keep."""
+    bounds = planes[0].rect
+    for rect in blocks_of(bounds, bounds):
+        changed = change(rect, planes[0].read(rect), planes[1].read(rect))
+        if changed is not None:
+            planes[0].write(changed.rect, changed.classes)
+            planes[1].write(changed.rect, changed.provenance)
+            yield changed.record
 
 
 def accepted(

@@ -14,9 +14,9 @@ from pspnet_studio.dialogs.accept import AcceptDialog
 from pspnet_studio.jobs.runner import JobHandle, Lane, Priority
 from pspnet_studio.messages import tr
 from pspnet_studio.model.document import Document
-from pspnet_studio.model.predictions import Predictions
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.whole_image import acceptable
+from pspnet_studio.model.whole_steps import WholeSteps
 
 _DELAY_MS = 150
 
@@ -26,7 +26,7 @@ class AcceptFlow(QObject):
 
     Args:
         session: Whose image.
-        predictions: Accepts.
+        steps: Accept.
         canvas: A stroke on it is ended first.
         window: Parent of the dialog.
         show: Shows a ``PspnetError``.
@@ -35,13 +35,13 @@ class AcceptFlow(QObject):
     def __init__(
         self,
         session: Session,
-        predictions: Predictions,
+        steps: WholeSteps,
         canvas: CanvasView,
         window: QWidget,
         show: Callable[[object], None],
     ) -> None:
         super().__init__(window)
-        self._session, self._predictions, self._canvas = session, predictions, canvas
+        self._session, self._steps, self._canvas = session, steps, canvas
         self._window, self._show = window, show
         self.dialog: AcceptDialog | None = None
         self._watched: Document | None = None
@@ -65,7 +65,11 @@ class AcceptFlow(QObject):
         """Accept what is counted, as one step."""
         assert self.dialog is not None
         self._canvas.end_stroke()
-        self._predictions.accept(class_id=self.dialog.class_id, min_confidence=self.dialog.min_confidence)
+        document = self._session.document
+        wanted = self.dialog.class_id, self.dialog.min_confidence
+        change = None if document is None else document.accepting(class_id=wanted[0], min_confidence=wanted[1])
+        if document is not None and change is not None:
+            self._steps.make(document, change, lambda _: None)  # the count follows what is shown
 
     # --- inside
 

@@ -26,6 +26,8 @@ from pspnet_studio.model.tool_specs import tool_specs
 from pspnet_studio.model.tool_state import ToolState
 from pspnet_studio.model.training import Training
 from pspnet_studio.model.view_state import OverlayMode
+from pspnet_studio.model.whole_image import Change
+from pspnet_studio.model.whole_steps import WholeSteps
 from pspnet_studio.settings import Settings
 from pspnet_studio.windows.accept_flow import AcceptFlow
 from pspnet_studio.windows.annotation_import_flow import AnnotationImportFlow
@@ -85,7 +87,8 @@ class Commands(QObject):
         self._predict_folder_flow = PredictFolderFlow(session, training, window, show, training.device)
         self._clean_up_flow = CleanUpFlow(session, window.canvas, window, show)
         self._convert_flow = ConvertFlow(session, window.canvas, window, show)
-        self._accept_flow = AcceptFlow(session, predictions, window.canvas, window, show)
+        self._steps = WholeSteps(session, self._tell, window)
+        self._accept_flow = AcceptFlow(session, self._steps, window.canvas, window, show)
         self._annotation_import_flow = AnnotationImportFlow(session, window.canvas, self._convert_flow, window, show)
         self._copy_mask_flow = CopyMaskFlow(session, window.canvas, show, self._tell)
         self.next_flow = NextFlow(session, queue, window.canvas, self._actions["next_suggested"], self._tell)
@@ -138,7 +141,7 @@ class Commands(QObject):
 
     def go_to_step(self, num_done: int) -> None:
         """Undo or redo until so many steps of the open image are in force."""
-        self._with_document(lambda document: document.go_to(num_done))
+        self._with_document(lambda document: self._steps.go_to(document, num_done))
 
     def update_enabled(self, *_: object) -> None:
         """Bring every action in line with what is possible now."""
@@ -213,8 +216,8 @@ class Commands(QObject):
             "rescan": self._rescan,
             "close_project": lambda: window.guard.run(tr("closing the project"), self._session.close_project),
             "quit": window.close,
-            "undo": lambda: self._with_document(Document.undo),
-            "redo": lambda: self._with_document(Document.redo),
+            "undo": lambda: self._with_document(self._steps.undo),
+            "redo": lambda: self._with_document(self._steps.redo),
             "fill_unlabelled": self._fill_unlabelled,
             "copy_previous": self._copy_mask_flow.copy,
             "clean_up": self._clean_up_flow.ask,
@@ -278,16 +281,23 @@ class Commands(QObject):
 
     def _accept(self, only_unlabelled: bool, class_id: int | None = None) -> None:
         self._canvas.end_stroke()
-        if not self._predictions.accept(only_unlabelled, class_id):
-            self._window.status_line.showMessage(tr("There was nothing to take over."), 4000)
+        document = self._session.document
+        change = None if document is None else document.accepting(only_unlabelled, class_id)
+        self._make(document, change, tr("There was nothing to take over."))
 
     def _fill_unlabelled(self) -> None:
         self._canvas.end_stroke()
         document, class_id = self._session.document, self._tool_state.class_id
         if document is None or class_id is None:
             return
-        if not document.fill_unlabelled(class_id):
-            self._window.status_line.showMessage(tr("Every pixel has a class already."), 4000)
+        self._make(document, document.filling(class_id), tr("Every pixel has a class already."))
+
+    def _make(self, document: Document | None, change: Change | None, in_vain: str) -> None:
+        """Make a change of the whole image, if there is one; says ``in_vain`` when nothing changed."""
+        if document is None or change is None:
+            self._tell(in_vain)
+        else:
+            self._steps.make(document, change, lambda patch: self._tell(in_vain) if patch is None else None)
 
     def _split(self, arrangement: Arrangement) -> None:
         compare = self._window.compare

@@ -9,8 +9,8 @@ from pspnet_core.classes import ClassSet
 from pspnet_core.types import UNLABELLED, Provenance
 from pspnet_studio.jobs.runner import SHORT_S
 from pspnet_studio.messages import tr
-from pspnet_studio.model.document import Pixel
 from pspnet_studio.model.live import Live
+from pspnet_studio.model.pixel import Pixel
 from pspnet_studio.model.predictions import Predictions
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.training import Training

@@ -11,7 +11,7 @@ from pspnet_core.imaging.planes import PlaneStore
 from pspnet_core.imaging.strokes import brush_runs
 from pspnet_core.types import UNLABELLED, Prediction, Provenance, Rect
 from pspnet_studio.model.document import Document
-from pspnet_studio.model.history import History
+from pspnet_studio.model.image_history import History
 
 W, H = 700, 530
 

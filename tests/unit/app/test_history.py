@@ -13,7 +13,8 @@ from pspnet_core.errors import PspnetError
 from pspnet_core.imaging.patch import MaskPatch, PatchBlock
 from pspnet_core.types import Rect
 from pspnet_studio.jobs.runner import JobRunner, Lane
-from pspnet_studio.model.history import History, HistoryStore
+from pspnet_studio.model.history import HistoryStore
+from pspnet_studio.model.image_history import History
 
 
 def patch(number: int, side: int = 100) -> MaskPatch:
