@@ -45,6 +45,10 @@ _START_S = 60
 _REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+State = tuple[str, str, int]
+"""Digests of both planes, and how deep in the history they are: the same pixels come back after undo and redo."""
+
+
 @dataclass
 class Result:
     """What was found."""
@@ -59,9 +63,9 @@ class Result:
 
 @dataclass
 class Told:
-    """What the process said about one item: digests of its planes after each action, and when."""
+    """What the process said about one item: its state after each action, and when."""
 
-    after: list[tuple[float, tuple[str, str]]] = field(default_factory=list)
+    after: list[tuple[float, State]] = field(default_factory=list)
     num_strokes: int = 0
 
     def expected(self, until_s: float) -> int:
@@ -87,7 +91,7 @@ def kill_once(folder: Path, seed: int, log: Path | None, is_training: bool) -> t
     for line in lines:
         row = json.loads(line)
         item = told.setdefault(row["item"], Told())
-        item.after.append((row["at_s"], tuple(row["digests"])))
+        item.after.append((row["at_s"], (*row["digests"], row["depth"])))
         item.num_strokes += row["is_stroke"]
     return told, killed_s
 
@@ -132,30 +136,29 @@ def check(folder: Path, told: dict[str, Told], cut_s: float, result: Result, nam
             result.problems.append(f"{name}: {key}: {error}")
             result.strokes_lost += expected
             continue
-        known = [digests for _, digests in item.after]
-        places = [place + 1 for place, digests in enumerate(known) if digests in found]
+        places = [place for place, (_, state) in enumerate(item.after, start=1) if state in found]
         last = max(places, default=0)
         if last < expected:
             result.strokes_lost += expected - last
             result.problems.append(f"{name}: {key}: {last} of {expected} actions are there")
 
 
-def states_near(project: Project, key: str) -> set[tuple[str, str]]:
-    """Digests of the planes as they are, and one step before: of the last action nothing may have been said yet."""
+def states_near(project: Project, key: str) -> set[State]:
+    """The state that is restored, and one step before and after: of the last action nothing may have been said yet."""
     item = project.item(key)
     info = read_info(item.image_path)
     annotation = project.load_annotation(item, info.width, info.height)
     planes = PlaneStore.from_array(annotation.class_map, UNLABELLED), PlaneStore.from_array(annotation.provenance, 0)
-    found = {tuple(digests_of(*planes))}
     replay = annotation.replay or Replay()
+    found = {(*digests_of(*planes), replay.depth)}
     place = replay.depth - replay.first
-    for record, is_forward in ((replay.records[place - 1 : place], False), (replay.records[place : place + 1], True)):
-        for stroke in record:
+    for records, is_forward in ((replay.records[place - 1 : place], False), (replay.records[place : place + 1], True)):
+        for stroke in records:
             near = planes[0].snapshot(), planes[1].snapshot()
             patch = MaskPatch.from_bytes(stroke.payload)
             (patch.apply if is_forward else patch.revert)(*near)
-            found.add(tuple(digests_of(*near)))
-    return found  # type: ignore[return-value]
+            found.add((*digests_of(*near), replay.depth + (1 if is_forward else -1)))
+    return found
 
 
 def broken_files(folder: Path) -> list[Path]:

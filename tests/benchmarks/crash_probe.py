@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.crash_probe FOLDER SEED [--record LOG] [--train]
 
-One JSON line on stdout after each action: the item, when, and digests of both planes.
+One JSON line on stdout after each action: the item, when, digests of both planes, and the depth of its history.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Person:
     def _act(self) -> None:
         session = self._studio.session
         document = session.document
-        if document is None or session.is_loading or not document.pixels.is_loaded:
+        if document is None:
             return
         choice = self._rng.random()
         is_stroke = choice < 0.75
@@ -56,6 +56,8 @@ class Person:
             session.save_now()
         elif choice < 0.97 and self._count > 8:
             session.step(self._rng.choice((-1, 1)))
+        elif choice < 0.98:
+            session.rescan()
         self._count += 1
         self._tell(document, is_stroke)
         if self._count % _EXPORT_EVERY == 0:
@@ -81,7 +83,9 @@ class Person:
 
     def _tell(self, document: Any, is_stroke: bool) -> None:
         digests = digests_of(document.class_plane, document.provenance_plane)
-        line = {"item": document.item_key, "at_s": time.monotonic(), "digests": digests, "is_stroke": is_stroke}
+        depth = document.history.journal.position.depth
+        line = {"item": document.item_key, "at_s": time.monotonic(), "digests": digests, "depth": depth}
+        line["is_stroke"] = is_stroke
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
 

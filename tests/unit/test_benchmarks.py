@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pspnet_core.project.replay import digests_of
 from tests.benchmarks import pspnet_vs_fcn
+from tests.benchmarks.crash import Result, Told, check
+from tests.helpers.journals import KEY, Hand, make_project
 
 
 def row(model: str, seed: int, mean_iou: float, **changes: Any) -> dict[str, Any]:
@@ -58,3 +62,20 @@ def test_runs_of_other_backbones_times_and_seeds_in_the_log_do_not_count(
     assert found["rows"] == [RUNS[0], RUNS[1], RUNS[2], RUNS[3]]
     assert list(found["summary"]) == ["camvid"]
     assert found["summary"]["camvid"]["pspnet"]["mean"] == 0.51
+
+
+@pytest.mark.parametrize("num_written", [1, 3])
+def test_strokes_that_are_lost_are_counted_though_their_pixels_were_there_before(
+    tmp_path: Path, num_written: int
+) -> None:
+    make_project(tmp_path)
+    hand, told = Hand(tmp_path), Told()
+    for number, class_id in enumerate((0, 1, 0), start=1):
+        hand.stroke(5, 5, 8, class_id)
+        told.after.append((0.0, (*digests_of(*hand.planes), hand.depth)))
+        if number == num_written:
+            hand.write()
+    hand.end()
+    check(tmp_path, {KEY: told}, 10.0, result := Result(), "kill")
+    assert result.strokes_lost == 3 - num_written
+    assert len(result.problems) == (num_written < 3)
