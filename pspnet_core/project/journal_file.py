@@ -122,13 +122,13 @@ class JournalFile:
 
 def remove_unless_held(path: Path) -> None:
     """Delete a journal that nobody writes to."""
-    if not _is_held(path):
+    if not is_held(path):
         path.unlink(missing_ok=True)
 
 
 def set_aside_unless_held(path: Path) -> None:
     """Rename a journal that nobody writes to: it is read no more, but kept."""
-    if not _is_held(path):
+    if not is_held(path):
         set_aside(path)
 
 
@@ -142,7 +142,8 @@ def set_aside(path: Path) -> None:
         os.replace(path, target)
 
 
-def _is_held(path: Path) -> bool:
+def is_held(path: Path) -> bool:
+    """Whether somebody writes to a journal."""
     try:
         with open(path, "r+b", buffering=0) as stream:
             return not try_lock(stream.fileno())

@@ -18,6 +18,7 @@ from pspnet_studio.messages import tr
 from pspnet_studio.model.autosave import AutoSave
 from pspnet_studio.model.document import Document
 from pspnet_studio.model.history import HistoryStore
+from pspnet_studio.model.leftovers import tell_of_leftovers
 from pspnet_studio.model.neighbours import Neighbours
 from pspnet_studio.model.pixels import ImagePixels
 from pspnet_studio.model.tool_state import ToolState
@@ -351,6 +352,12 @@ class Session(QObject):
             self.notice.emit(notice)
         if self._order and self._wanted_key is None:
             self.go_to(self._first_key(project))
+        tell_of_leftovers(
+            self.runner,
+            project,
+            lambda: self._wanted_key,
+            lambda n: self.notice.emit(n) if project is self.project else None,
+        )
 
     def _first_key(self, project: Project) -> str:
         """The first image that needs work; one that may be trained on before one of the test split."""

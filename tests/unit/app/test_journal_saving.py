@@ -14,6 +14,7 @@ from PIL import Image
 from pytestqt.qtbot import QtBot
 
 from pspnet_core.errors import JournalError, StorageError
+from pspnet_core.project.journal_budget import unsaved_items
 from pspnet_core.project.journal_log import Kind, read_log
 from pspnet_core.project.project import Project
 from pspnet_core.types import Rect
@@ -50,6 +51,11 @@ def start(qtbot: QtBot, sessions: list[Session], folder: Path) -> Session:
     session.open_folder(folder)
     qtbot.waitUntil(lambda: session.document is not None and not session.is_loading)
     return session
+
+
+def project_of(session: Session) -> Project:
+    assert session.project is not None
+    return session.project
 
 
 def document_of(session: Session) -> Document:
@@ -133,6 +139,26 @@ def test_after_a_crash_the_strokes_are_restored_saved_and_told(
     assert state_of(last) == state_of(session)
     document_of(last).go_to(3)
     assert state_of(last) == state_of(after)
+
+
+def test_strokes_of_a_crash_in_an_image_that_is_not_opened_are_told(
+    qtbot: QtBot, sessions: list[Session], tmp_path: Path, no_masks: None
+) -> None:
+    session = start(qtbot, sessions, make_folder(tmp_path / "photos"))
+    paint(session, 0)
+    go_to(qtbot, session, "photo_1.png")
+    qtbot.waitUntil(lambda: session.autosave.state == "saved")
+    paint(session, 1)
+    qtbot.waitUntil(lambda: journaled(session))
+    after = start(qtbot, sessions, crash(session, tmp_path / "copy"))
+    assert document_of(after).item_key == KEY
+    qtbot.waitUntil(lambda: "photo_1.png has strokes that had not been saved" in told(after))
+    go_to(qtbot, after, "photo_1.png")
+    assert state_of(after) == state_of(session)
+    after.save_now()
+    qtbot.waitUntil(lambda: after.autosave.state == "saved")
+    last = start(qtbot, sessions, crash(after, tmp_path / "again"))
+    assert [key for key in unsaved_items(project_of(last).folder) if key] == []
 
 
 def test_undo_survives_closing_and_opening(qtbot: QtBot, sessions: list[Session], tmp_path: Path) -> None:
