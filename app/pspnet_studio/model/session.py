@@ -5,20 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from pspnet_core.classes import ClassDef, ClassSet
 from pspnet_core.errors import PspnetError
 from pspnet_core.project.project import Notice, Project, Rescan, Split, Status
-from pspnet_studio.jobs.opening import Loaded, Opened, open_item
-from pspnet_studio.jobs.runner import JobHandle, JobRunner, Lane, Priority
+from pspnet_studio.jobs.opening import Loaded, Opened
+from pspnet_studio.jobs.runner import JobRunner, Lane, Priority
 from pspnet_studio.messages import tr
 from pspnet_studio.model.autosave import AutoSave
 from pspnet_studio.model.document import Document
 from pspnet_studio.model.history import HistoryStore
 from pspnet_studio.model.leftovers import tell_of_leftovers
+from pspnet_studio.model.loader import Loader
 from pspnet_studio.model.neighbours import Neighbours
 from pspnet_studio.model.pixels import ImagePixels
 from pspnet_studio.model.tool_state import ToolState
@@ -67,7 +67,8 @@ class Session(QObject):
         self._order: list[str] = []
         self._wanted_key: str | None = None
         self._unreadable_key: str | None = None
-        self._loading: JobHandle | None = None
+        self._loader = Loader(runner, self)
+        self._loader.changed.connect(self.loading_changed)
         self._replaced: Document | None = None
         """What was open before an image of which only a reduced picture is there yet."""
         self._neighbours = Neighbours(runner, self)
@@ -84,7 +85,7 @@ class Session(QObject):
     @property
     def is_loading(self) -> bool:
         """Whether an image or a project is being read."""
-        return self._loading is not None
+        return self._loader.is_loading
 
     @property
     def neighbours(self) -> Neighbours:
@@ -108,7 +109,8 @@ class Session(QObject):
             return project
 
         self.autosave.flush()
-        self._load(open_project, self._on_project_opened, tr("opening {name}").format(name=folder.name))
+        name = tr("opening {name}").format(name=folder.name)
+        self._loader.call(open_project, self._on_project_opened, self.notice.emit, name)
 
     def add_paths(self, paths: Sequence[Path]) -> None:
         """Add folders or files from elsewhere to the open project."""
@@ -232,9 +234,8 @@ class Session(QObject):
         if document is None or document.item_key != key:
             self._read(project, key)
             return
-        if key != self._wanted_key and self._loading is not None:
-            self._loading.cancel()  # another image was on its way: this one is still here
-            self._end_loading(lambda: None)
+        if key != self._wanted_key and self._loader.is_loading:
+            self._loader.cancel()  # another image was on its way: this one is still here
             if not document.pixels.is_loaded:  # but not all of it: the rest was given up for the other one
                 self._read(project, key)
                 return
@@ -263,18 +264,15 @@ class Session(QObject):
             self.notice.emit(error)
 
         self._neighbours.stop()
-        if self._loading is not None:
-            self._loading.cancel()
-        self._loading = self.runner.submit(
-            Lane.IO,
-            lambda: open_item(project, item, planes, self._neighbours.pictures),
-            name=tr("opening {name}").format(name=item.image_path.name),
-            priority=Priority.OPEN,
+        self._loader.open(
+            project,
+            item,
+            planes,
+            self._neighbours.pictures,
             on_event=lambda event: self._on_item_event(project, event, revision),
-            on_done=lambda _: self._end_loading(lambda: self._neighbours.read(project, self._order, key)),
-            on_error=lambda error: self._end_loading(lambda: on_error(error)),
+            on_done=lambda: self._neighbours.read(project, self._order, key),
+            on_error=on_error,
         )
-        self.loading_changed.emit(True)
 
     def _return_to_readable(self, project: Project, failed_key: str) -> None:
         """An image could not be read, perhaps after a reduced picture of it was shown."""
@@ -288,19 +286,6 @@ class Session(QObject):
             self._wanted_key = document.item_key
             if document.item_key != failed_key and not document.pixels.is_loaded:
                 self._read(project, document.item_key)
-
-    def _load(self, function: Callable[[], Any], on_done: Callable[[Any], None], name: str) -> None:
-        if self._loading is not None:
-            self._loading.cancel()
-        self._loading = self.runner.call(
-            Lane.IO,
-            function,
-            name=name,
-            priority=Priority.OPEN,
-            on_done=lambda result: self._end_loading(lambda: on_done(result)),
-            on_error=lambda error: self._end_loading(lambda: self.notice.emit(error)),
-        )
-        self.loading_changed.emit(True)
 
     def _look_again(self, project: Project, look: Callable[[], Rescan], nothing: str, name: str) -> None:
         def run() -> Rescan:
@@ -331,11 +316,6 @@ class Session(QObject):
             QTimer.singleShot(_REST_MS, self, lambda: self._refresh(project, document))
         else:
             self._read(project, document.item_key, is_refresh=True)
-
-    def _end_loading(self, then: Callable[[], None]) -> None:
-        self._loading = None
-        self.loading_changed.emit(False)
-        then()
 
     def _on_project_opened(self, project: Project) -> None:
         self._set_document(None)
