@@ -221,6 +221,15 @@ class MaskPatch:
             raise _damaged(f"its contents do not fit together ({error})") from error
 
     @staticmethod
+    def item_of(data: bytes) -> str:
+        """Key of the item that a record belongs to, without looking at anything else. Raises: as :meth:`from_bytes`."""
+        header_size, _, _ = _sizes(data)
+        try:
+            return str(json.loads(data[_FRAME.size : _FRAME.size + header_size])["item"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise _damaged(f"its contents do not fit together ({error})") from error
+
+    @staticmethod
     def from_bytes(data: bytes) -> MaskPatch:
         """Read one record.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -113,12 +113,12 @@ def convert_class(project: Project, from_id: int, to_id: int, skip: Collection[s
         yield Rewritten(key, patch)
 
 
-def take_back(project: Project, patches: Sequence[MaskPatch]) -> Iterator[Rewritten]:
+def take_back(project: Project, patches: Iterable[MaskPatch]) -> Iterator[Rewritten]:
     """Undo what :func:`convert_class` did, where nothing was changed since, and save.
 
     Args:
         project: Whose masks.
-        patches: What was changed.
+        patches: What was changed; one is taken after the other was written.
 
     Yields:
         One event per patch.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from pspnet_studio.model.image_history import History
 from pspnet_studio.model.pixel import Pixel
 from pspnet_studio.model.pixels import ImagePixels, not_yet
 from pspnet_studio.model.protection import Protection
-from pspnet_studio.model.whole_image import Change, Planes, accepting, blocks_of, filling
+from pspnet_studio.model.whole_image import Change, Planes, accepting, blocks_of, filling, patching
 
 # Plain numbers: numpy compares an array with a member of an IntEnum ten times as slowly.
 _UNTOUCHED, _ACCEPTED = int(Provenance.UNTOUCHED), int(Provenance.ACCEPTED)
@@ -67,8 +67,7 @@ class Document(QObject):
         self.history = history or History()
         self.prediction: Prediction | None = None
         self.prediction_version: int | None = None
-        self.is_prediction_changing = False
-        """Whether ``region_changed`` tells of another prediction just now, not of an edit."""
+        self.is_prediction_changing = False  # while ``region_changed`` tells of another prediction, not of an edit
         self.revision = 0
         self._edit_label: str | None = None
         self._before: dict[Rect, tuple[ClassMap, NDArray[np.uint8]]] = {}
@@ -130,11 +129,9 @@ class Document(QObject):
         self.prediction_version = version if prediction is not None else None
         parts = (self.rect,) if changed is None else (changed,) if isinstance(changed, Rect) else changed
         was_changing, self.is_prediction_changing = self.is_prediction_changing, True
-        try:
-            for rect in parts:
-                self.region_changed.emit(rect)
-        finally:
-            self.is_prediction_changing = was_changing
+        for rect in parts:
+            self.region_changed.emit(rect)
+        self.is_prediction_changing = was_changing
 
     def displayed(self, rect: Rect, step: int = 1) -> tuple[ClassMap, BoolMask]:
         """What is shown in ``rect`` (clipped by the caller), or in every n-th pixel of it (:meth:`PlaneStore.read`).
@@ -243,13 +240,11 @@ class Document(QObject):
     def abort_edit(self) -> None:
         """Close the transaction and put back what it changed."""
         assert self._edit_label is not None, "no edit is open"
-        touched = list(self._before)
-        for rect, (classes, provenance) in self._before.items():
+        before, self._before, self._edit_label = self._before, {}, None
+        for rect, (classes, provenance) in before.items():
             self.class_plane.write(rect, classes)
             self.provenance_plane.write(rect, provenance)
-        self._edit_label = None
-        self._before.clear()
-        for rect in touched:
+        for rect in before:
             self.region_changed.emit(rect)
 
     def undo(self) -> None:
@@ -287,15 +282,11 @@ class Document(QObject):
             self._after_step(moves[0][0])
         elif moves:
             changed = (block.rect for patch, _ in moves for block in patch.blocks)
-            for block in dict.fromkeys(part for rect in changed for part in self._blocks(rect)):
+            for block in dict.fromkeys(part for rect in changed for part in blocks_of(rect, self.rect)):
                 self.region_changed.emit(block)
             self._after_edit()
 
     # --- whole-image steps
-
-    def filling(self, class_id: int) -> Change:
-        """Giving every unlabelled pixel a class by hand."""
-        return filling(self.item_key, class_id, self.prediction_version)
 
     def accepting(
         self, only_unlabelled: bool = False, class_id: int | None = None, min_confidence: int = 0
@@ -310,9 +301,13 @@ class Document(QObject):
         version, protection = self.prediction_version, self._protection
         return accepting(self.item_key, shown, version, protection, only_unlabelled, class_id, min_confidence)
 
+    def patching(self, find: Callable[[Planes], MaskPatch | None]) -> Change:
+        """Doing what the record says that ``find`` gives, where no pixel is protected."""
+        return patching(find, self._protection, self.prediction_version)
+
     def fill_unlabelled(self, class_id: int) -> bool:
-        """As :meth:`filling`, at once, as one step; False when nothing changed."""
-        return self.make(self.filling(class_id))
+        """Give every unlabelled pixel a class by hand, as one step; False when there was none."""
+        return self.make(filling(self.item_key, class_id, self.prediction_version))
 
     def accept_prediction(
         self, only_unlabelled: bool = False, class_id: int | None = None, min_confidence: int = 0
@@ -324,8 +319,7 @@ class Document(QObject):
     def make(self, change: Change) -> bool:
         """Make a change as one step, False when it changes nothing; see ``WholeSteps`` for large images."""
         assert not self.is_editing, "an edit is open"
-        patch = change((self.class_plane, self.provenance_plane))
-        if patch is None:
+        if (patch := change((self.class_plane, self.provenance_plane))) is None:
             return False
         self._push(patch)
         return True
@@ -382,12 +376,9 @@ class Document(QObject):
 
     def _remember(self, rect: Rect) -> None:
         assert self.is_editing, "begin_edit first"
-        for block in self._blocks(rect):
+        for block in blocks_of(rect, self.rect):
             if block not in self._before:
                 self._before[block] = (self.class_plane.peek(block), self.provenance_plane.peek(block))
-
-    def _blocks(self, rect: Rect) -> Iterator[Rect]:
-        return blocks_of(rect, self.rect)
 
     def _patch(self, label: str) -> MaskPatch | None:
         blocks = (

@@ -90,6 +90,38 @@ def accepting(
     return lambda planes: MaskPatch.of(item_key, "accept", _records(planes, change), version)
 
 
+def patching(find: Callable[[Planes], MaskPatch | None], protection: Protection, version: int | None) -> Change:
+    """Do what a record says, where no pixel is protected.
+
+    Args:
+        find: Gives it for planes that it does not change.
+        protection: Of the image.
+        version: That is on display.
+    """
+
+    def change(planes: Planes) -> MaskPatch | None:
+        if (found := find(planes)) is None:
+            return None
+        blocks = (_unprotected(block, planes[0], protection) for block in found.blocks)
+        patch = MaskPatch.of(found.item_key, found.label, blocks, version)
+        if patch is not None:
+            patch.apply(*planes)
+        return patch
+
+    return change
+
+
+def _unprotected(block: PatchBlock, class_plane: PlaneStore, protection: Protection) -> PatchBlock | None:
+    if not protection.is_on:
+        return block
+    allowed = protection.allowed(class_plane.read(block.rect)[block.changed])
+    if not allowed.any():
+        return None
+    changed = block.changed.copy()
+    changed[block.changed] = allowed
+    return PatchBlock(block.rect, changed, *(values[allowed] for values in block.planes))
+
+
 def _records(
     planes: Planes, change: Callable[[Rect, ClassMap, ProvenanceMap], BlockChange | None]
 ) -> Iterator[PatchBlock]:

@@ -35,6 +35,7 @@ class _Task:
         take: Gets the snapshot and what ``work`` gave, if the document is still as it was.
         target: Steps in force afterwards, of a jump.
         start: State that a jump begins at; with another it makes no sense.
+        on_dropped: Told when it comes to nothing.
     """
 
     document: Document
@@ -42,6 +43,7 @@ class _Task:
     take: Callable[[Planes, Any], None]
     target: int | None = None
     start: _State | None = None
+    on_dropped: Callable[[], None] = lambda: None
 
 
 class WholeSteps(QObject):
@@ -61,8 +63,21 @@ class WholeSteps(QObject):
         self._timer.timeout.connect(self._next)
         session.document_changed.connect(self._on_document_changed)
 
-    def make(self, document: Document, change: Change, on_done: Callable[[MaskPatch | None], None]) -> None:
-        """Make a change as one step of the open image; tells its record, None when it changed nothing."""
+    def make(
+        self,
+        document: Document,
+        change: Change,
+        on_done: Callable[[MaskPatch | None], None],
+        on_dropped: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Make a change as one step of the open image.
+
+        Args:
+            document: It.
+            change: May be made more than once, on other snapshots.
+            on_done: Gets its record, None when it changed nothing.
+            on_dropped: Told when it was undone before it was there, failed, or the image was left.
+        """
 
         def take(planes: Planes, patch: MaskPatch | None) -> None:
             if patch is not None:
@@ -70,7 +85,7 @@ class WholeSteps(QObject):
             on_done(patch)
 
         is_small = document.rect.w * document.rect.h <= SMALL_PX
-        self._do(_Task(document, change, take), is_small)
+        self._do(_Task(document, change, take, on_dropped=on_dropped), is_small)
 
     def undo(self, document: Document) -> None:
         """Take back the last step: the one that is being worked out, if there is."""
@@ -156,17 +171,19 @@ class WholeSteps(QObject):
 
     def _on_error(self, error: PspnetError) -> None:
         self._job = None
-        del self._tasks[:1]
+        task = self._tasks.pop(0)
         self._session.notice.emit(error)
+        task.on_dropped()
         self._next()
 
     def _drop_last(self) -> None:
-        self._tasks.pop()
+        task = self._tasks.pop()
         if not self._tasks:
             self._timer.stop()
             if self._job is not None:
                 self._job.cancel()
             self._job = None
+        task.on_dropped()
 
     def _on_document_changed(self) -> None:
         document = self._session.document

@@ -26,7 +26,7 @@ from pspnet_studio.model.tool_specs import tool_specs
 from pspnet_studio.model.tool_state import ToolState
 from pspnet_studio.model.training import Training
 from pspnet_studio.model.view_state import OverlayMode
-from pspnet_studio.model.whole_image import Change
+from pspnet_studio.model.whole_image import Change, filling
 from pspnet_studio.model.whole_steps import WholeSteps
 from pspnet_studio.settings import Settings
 from pspnet_studio.windows.accept_flow import AcceptFlow
@@ -86,8 +86,8 @@ class Commands(QObject):
         self._model_export_flow = ModelExportFlow(session, training, window, show)
         self._predict_folder_flow = PredictFolderFlow(session, training, window, show, training.device)
         self._clean_up_flow = CleanUpFlow(session, window.canvas, window, show)
-        self._convert_flow = ConvertFlow(session, window.canvas, window, show)
         self._steps = WholeSteps(session, self._tell, window)
+        self._convert_flow = ConvertFlow(session, self._steps, window.canvas, window, show)
         self._accept_flow = AcceptFlow(session, self._steps, window.canvas, window, show)
         self._annotation_import_flow = AnnotationImportFlow(session, window.canvas, self._convert_flow, window, show)
         self._copy_mask_flow = CopyMaskFlow(session, window.canvas, show, self._tell)
@@ -290,7 +290,8 @@ class Commands(QObject):
         document, class_id = self._session.document, self._tool_state.class_id
         if document is None or class_id is None:
             return
-        self._make(document, document.filling(class_id), tr("Every pixel has a class already."))
+        change = filling(document.item_key, class_id, document.prediction_version)
+        self._make(document, change, tr("Every pixel has a class already."))
 
     def _make(self, document: Document | None, change: Change | None, in_vain: str) -> None:
         """Make a change of the whole image, if there is one; says ``in_vain`` when nothing changed."""

@@ -29,12 +29,15 @@ from pspnet_studio.dialogs.convert import ConvertDialog
 from pspnet_studio.jobs.runner import JobHandle, Lane, Priority
 from pspnet_studio.messages import tr, tr_count
 from pspnet_studio.model.document import Document
-from pspnet_studio.model.region_edits import apply_patch
 from pspnet_studio.model.session import Session
+from pspnet_studio.model.whole_image import Planes
+from pspnet_studio.model.whole_steps import WholeSteps
 
 _WIDTH_PX = 360
 _PATIENCE_MS = 300
 _MAX_NAMED = 3
+
+_Find = Callable[[Planes], MaskPatch | None]
 
 
 @dataclass(slots=True, eq=False)
@@ -50,6 +53,7 @@ class ConvertFlow(QObject):
 
     Args:
         session: Whose project.
+        steps: Change the open image.
         canvas: Ends its stroke before an edit.
         window: Parent of the dialogs.
         show: Shows a ``PspnetError``, a ``Notice`` or a sentence.
@@ -60,8 +64,16 @@ class ConvertFlow(QObject):
 
     changed = Signal()
 
-    def __init__(self, session: Session, canvas: CanvasView, window: QWidget, show: Callable[[object], None]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        steps: WholeSteps,
+        canvas: CanvasView,
+        window: QWidget,
+        show: Callable[[object], None],
+    ) -> None:
         super().__init__(window)
+        self._steps = steps
         self._session, self._canvas, self._window, self._show = session, canvas, window, show
         self._counting: JobHandle | None = None
         self._writing: JobHandle | None = None
@@ -102,7 +114,9 @@ class ConvertFlow(QObject):
     def convert_image(self, document: Document, from_id: int, to_id: int) -> None:
         """Convert in the open image, as one step of its history."""
         self._canvas.end_stroke()
-        self._convert_open(document, from_id, to_id)
+        if self._may_convert(from_id):
+            find = partial(_converted, document.item_key, from_id, to_id)
+            self._steps.make(document, document.patching(find), lambda _: None)
 
     def convert_project(self, project: Project, from_id: int, to_id: int) -> None:
         """Save, then convert in all images; the open one as a step of its history."""
@@ -113,11 +127,13 @@ class ConvertFlow(QObject):
             events = partial(convert_class, project, from_id, to_id, skip)
             self._write(done, tr("Converting masks…"), len(project.items), events)
 
-        def in_open_image() -> None:
+        def in_open_image(then: Callable[[], None]) -> None:
             document = self._session.document
-            patch = None if document is None else self._convert_open(document, from_id, to_id)
-            if patch is not None:
-                done.records.append(patch.to_bytes())
+            if document is None or not self._may_convert(from_id):
+                then()
+                return
+            find = partial(_converted, document.item_key, from_id, to_id)
+            self._change_open(done, document, [find], then)
 
         self._begin(project, tr("Convert class"), start, in_open_image)
 
@@ -126,25 +142,28 @@ class ConvertFlow(QObject):
         done = self._done
         if done is None or not self.can_take_back:
             return
-        if self._session.tool_state.only_unlabelled:
-            self._show(tr("Only unlabelled pixels may change now: switch that off in the Tool menu first."))
+        if not self._may_change():
             return
-        patches = [MaskPatch.from_bytes(record) for record in done.records]
+        records = [(MaskPatch.item_of(record), record) for record in done.records]
         undone = _Done(done.project)
 
-        def in_open_image() -> None:
+        def in_open_image(then: Callable[[], None]) -> None:
             document = self._session.document
-            for patch in patches:
-                if document is not None and patch.item_key == document.item_key:
-                    inverse = inverse_patch(patch, document.committed_snapshot())
-                    if inverse is not None and apply_patch(document, inverse):
-                        undone.records.append(inverse.to_bytes())
+            if document is None:
+                then()
+                return
+            mine = [record for key, record in records if key == document.item_key]
+            self._change_open(undone, document, [partial(_inverse_of, record) for record in mine], then)
 
         def start() -> None:
             open_key = self._session.document.item_key if self._session.document is not None else None
-            others = [patch for patch in patches if patch.item_key != open_key]
+            others = [record for key, record in records if key != open_key]
             self._done = None
-            self._write(undone, tr("Taking back…"), len(others), partial(take_back, done.project, others))
+
+            def events() -> Iterator[Rewritten]:  # one of them unpacked at a time
+                return take_back(done.project, map(MaskPatch.from_bytes, others))
+
+            self._write(undone, tr("Taking back…"), len(others), events)
 
         self._begin(done.project, tr("Take back conversion or import"), start, in_open_image)
 
@@ -154,22 +173,45 @@ class ConvertFlow(QObject):
     def _is_busy(self) -> bool:
         return self._writing is not None or self._progress is not None
 
-    def _convert_open(self, document: Document, from_id: int, to_id: int) -> MaskPatch | None:
-        if from_id in self._session.tool_state.locked:
-            return None
-        patch = conversion_patch(document.item_key, document.committed_snapshot(), from_id, to_id)
-        if patch is not None:
-            apply_patch(document, patch)
-        return patch
+    def _may_change(self) -> bool:
+        may = not self._session.tool_state.only_unlabelled
+        if not may:
+            self._show(tr("Only unlabelled pixels may change now: switch that off in the Tool menu first."))
+        return may
+
+    def _may_convert(self, from_id: int) -> bool:
+        return from_id not in self._session.tool_state.locked and self._may_change()
+
+    def _change_open(self, done: _Done, document: Document, finders: Sequence[_Find], then: Callable[[], None]) -> None:
+        """Make records in the open image, each as a step and packed where it is found."""
+        if not finders:
+            then()
+            return
+        change = document.patching(finders[0])
+        packed: list[bytes] = []
+
+        def packing(planes: Planes) -> MaskPatch | None:
+            patch = change(planes)
+            packed[:] = () if patch is None else (patch.to_bytes(),)
+            return patch
+
+        def on_done(_: MaskPatch | None) -> None:
+            done.records += packed
+            self._change_open(done, document, finders[1:], then)
+
+        self._steps.make(document, packing, on_done, self._close)
 
     def _begin(
-        self, project: Project, title: str, start: Callable[[], None], in_open_image: Callable[[], None]
+        self,
+        project: Project,
+        title: str,
+        start: Callable[[], None],
+        in_open_image: Callable[[Callable[[], None]], None],
     ) -> None:
         """Change the open image, save all, then let ``start`` change the files; the window waits for it."""
         self._canvas.end_stroke()
         if project is not self._session.project:
             return
-        in_open_image()
         progress = self._progress = QProgressDialog(tr("Saving…"), tr("Cancel"), 0, 0, self._window)
         progress.setWindowTitle(title)
         progress.setMinimumWidth(_WIDTH_PX)
@@ -179,7 +221,7 @@ class ConvertFlow(QObject):
         progress.setMinimumDuration(_PATIENCE_MS)
         progress.canceled.connect(self._on_cancelled)
         self.changed.emit()
-        self._session.save_now(then=start, on_failed=lambda _error: self._close())
+        in_open_image(lambda: self._session.save_now(then=start, on_failed=lambda _error: self._close()))
 
     def _write(self, done: _Done, text: str, total: int, events: Callable[[], Iterator[Rewritten]]) -> None:
         progress = self._progress
@@ -287,3 +329,12 @@ class ConvertFlow(QObject):
         if self._counting is not None:
             self._counting.cancel()
             self._counting = None
+
+
+def _inverse_of(record: bytes, planes: Planes) -> MaskPatch | None:
+    """What takes a packed record back."""
+    return inverse_patch(MaskPatch.from_bytes(record), planes)
+
+
+def _converted(item_key: str, from_id: int, to_id: int, planes: Planes) -> MaskPatch | None:
+    return conversion_patch(item_key, planes, from_id, to_id)

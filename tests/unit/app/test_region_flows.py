@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from pspnet_core.imaging.patch import MaskPatch
 from pspnet_core.project.project import Project
 from pspnet_core.types import UNLABELLED, Provenance, Rect
 from pspnet_studio.bootstrap import Studio
 from pspnet_studio.dialogs.clean_up import CleanUpDialog
 from pspnet_studio.dialogs.convert import ConvertDialog
+from pspnet_studio.model import whole_steps
 from pspnet_studio.model.document import Document
 from tests.helpers.folders import make_folder, photo
 from tests.helpers.studio import open_paths, running_studio
@@ -269,6 +272,67 @@ def test_a_cancelled_conversion_can_be_taken_back(
     for number in range(3):
         go_to(qtbot, studio, f"photo_{number}.png")
         assert (classes(studio) == 1).sum() == 400
+
+
+def test_a_class_is_converted_in_the_lane_where_the_image_is_large(
+    qtbot: QtBot, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whole_steps, "SMALL_PX", 100)
+    paint(document_of(studio), Rect(10, 10, 20, 20), 1)
+    flow = studio.window.commands._convert_flow
+    flow.convert_image(document_of(studio), 1, 0)
+    assert (classes(studio) == 1).sum() == 400
+    qtbot.waitUntil(lambda: (classes(studio) == 0).sum() == 400, timeout=10_000)
+    flow.convert_project(project_of(studio), 0, 1)
+    qtbot.waitUntil(lambda: flow.can_take_back and flow._progress is None, timeout=10_000)
+    assert (classes(studio) == 1).sum() == 400
+
+
+def test_taking_back_unpacks_one_record_at_a_time_and_none_in_the_window(
+    qtbot: QtBot, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        go_to(qtbot, studio, f"photo_{number}.png")
+        paint(document_of(studio), Rect(10, 10, 20, 20), 1)
+    monkeypatch.setattr(whole_steps, "SMALL_PX", 100)
+    flow = studio.window.commands._convert_flow
+    flow.convert_project(project_of(studio), 1, 0)
+    qtbot.waitUntil(lambda: flow.can_take_back and flow._progress is None, timeout=10_000)
+    events: list[str] = []
+    window = threading.current_thread()
+    unpack, save = MaskPatch.from_bytes, Project.save_annotation
+
+    def unpacking(data: bytes) -> MaskPatch:
+        if threading.current_thread() is window:
+            events.append("unpack in the window")
+        elif data in records:
+            events.append(f"unpack {MaskPatch.item_of(data)}")
+        return unpack(data)
+
+    def saving(project: Project, item, class_map, provenance) -> None:  # type: ignore[no-untyped-def]
+        events.append(f"save {item.key}")
+        save(project, item, class_map, provenance)
+
+    assert flow._done is not None
+    records = list(flow._done.records)
+    monkeypatch.setattr(MaskPatch, "from_bytes", unpacking)
+    monkeypatch.setattr(Project, "save_annotation", saving)
+    flow.take_back()
+    qtbot.waitUntil(lambda: flow.can_take_back and flow._progress is None, timeout=10_000)
+    assert "unpack in the window" not in events
+    assert events.index("save photo_0.png") < events.index("unpack photo_1.png")
+    monkeypatch.setattr(MaskPatch, "from_bytes", unpack)
+    for number in range(3):
+        go_to(qtbot, studio, f"photo_{number}.png")
+        assert (classes(studio) == 1).sum() == 400
+
+
+def test_nothing_is_converted_while_only_unlabelled_pixels_may_change(qtbot: QtBot, studio: Studio) -> None:
+    paint(document_of(studio), Rect(10, 10, 20, 20), 1)
+    studio.tool_state.set_only_unlabelled(True)
+    studio.window.commands._convert_flow.convert_image(document_of(studio), 1, 0)
+    assert (classes(studio) == 1).sum() == 400
+    assert "Only unlabelled" in studio.window.message_bar.text
 
 
 # --- copy

@@ -10,12 +10,14 @@ import pytest
 from PySide6.QtCore import QObject, Signal
 from pytestqt.qtbot import QtBot
 
-from pspnet_core.imaging.patch import MaskPatch
+from pspnet_core.errors import ProjectError
+from pspnet_core.imaging.patch import MaskPatch, PatchBlock
 from pspnet_core.imaging.planes import PlaneStore
 from pspnet_core.types import UNLABELLED, Prediction, Rect
 from pspnet_studio.jobs.runner import Lane
 from pspnet_studio.model import whole_steps
 from pspnet_studio.model.document import Document
+from pspnet_studio.model.whole_image import filling
 from pspnet_studio.model.whole_steps import WholeSteps
 
 SIDE = 600
@@ -70,7 +72,7 @@ class Table:
         self.steps = WholeSteps(self.session, self.told.append)  # type: ignore[arg-type]
 
     def fill(self, class_id: int = 2) -> None:
-        self.steps.make(self.document, self.document.filling(class_id), lambda patch: self.done.append(bool(patch)))
+        self.steps.make(self.document, filling("a", class_id, None), lambda patch: self.done.append(bool(patch)))
 
     def stroke(self, x: int = 0, class_id: int = 1) -> None:
         self.document.begin_edit("brush")
@@ -222,3 +224,32 @@ def test_a_plane_that_took_a_changed_snapshot_shares_nothing_with_others() -> No
     assert plane.value_at(555, 555) == 5
     with pytest.raises(ValueError, match="cannot take"):
         plane.take(PlaneStore(3, 3, 0))
+
+
+@pytest.mark.parametrize("kept", [frozenset(), frozenset({1}), frozenset({1, 2})])
+def test_a_record_is_done_only_where_no_pixel_is_protected(table: Table, kept: frozenset[int]) -> None:
+    table.stroke(0, 1)
+    table.stroke(30, 2)
+    record = PatchBlock.between(
+        Rect(0, 0, 60, 20),
+        table.document.class_plane.read(Rect(0, 0, 60, 20)),
+        np.full((20, 60), 5, np.uint8),
+        table.document.provenance_plane.read(Rect(0, 0, 60, 20)),
+        np.full((20, 60), 2, np.uint8),
+    )
+    whole = MaskPatch.of("a", "convert", [record])
+    before = table.document.class_plane.to_array()
+    table.document.protect(kept)
+    assert table.document.make(table.document.patching(lambda _: whole))
+    now = table.document.class_plane.to_array()[:20, :60]
+    assert np.array_equal(now != 5, np.isin(before[:20, :60], list(kept)))
+    table.document.undo()
+    assert np.array_equal(table.document.class_plane.to_array(), before)
+
+
+def test_whose_a_record_is_is_read_without_its_pixels() -> None:
+    block = PatchBlock.between(Rect(0, 0, 2, 2), *(np.full((2, 2), value, np.uint8) for value in (0, 1, 0, 2)))
+    data = MaskPatch("folder/a.png", "convert", (block,)).to_bytes()  # type: ignore[arg-type]
+    assert MaskPatch.item_of(data[:-1] + b"?") == "folder/a.png"
+    with pytest.raises(ProjectError):
+        MaskPatch.item_of(data[:20])
