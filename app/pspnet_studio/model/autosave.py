@@ -279,11 +279,7 @@ class AutoSave(QObject):
                 del self._unsaved[place]
             if unsaved.project is self._project:
                 self.item_saved.emit(unsaved.item.key)
-        self._go_on_with_journal(written)
-
-    def _go_on_with_journal(self, written: list[Unsaved]) -> None:
-        """A save writes the open document's journal, too: where that worked, its own failure is over."""
-        journal = self._journal
+        journal = self._journal  # a save writes it, too: where that worked, its own failure is over
         has_worked = journal is None or not journal.is_behind or any(one.journal is journal for one in written)
         if self._is_journal_failed and has_worked:
             self._is_journal_failed = False
