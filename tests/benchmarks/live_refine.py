@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     dataset = open_dataset(options.data)
-    items = evenly_spaced(dataset.items[Split.TRAIN] or dataset.items[Split.NONE], options.images)
+    items = evenly_spaced(dataset.items[Split.TEST] or dataset.items[Split.NONE], options.images)
     rows = list(_rows(dataset, items, options))
     result = summary(rows) | {"images": len(items), "strokes": options.strokes, "cross": options.cross}
     if not options.no_timing:
