@@ -6,13 +6,14 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from PySide6.QtCore import QPointF, Qt, Signal
+from PySide6.QtCore import QPointF, Qt, QTimer, Signal
 from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import QWidget
 
 from pspnet_core.classes import ClassSet
 from pspnet_core.errors import PspnetError
 from pspnet_core.imaging.areas import Area
+from pspnet_core.types import Rect
 from pspnet_studio.canvas.area_picture import AreaPicture
 from pspnet_studio.canvas.image_view import ImageView
 from pspnet_studio.canvas.tools.base import NO_GUIDES, Pointer, Result
@@ -22,6 +23,8 @@ from pspnet_studio.jobs.tool_work import Compute, Work, at_once
 from pspnet_studio.messages import tr
 from pspnet_studio.model.document import Document
 from pspnet_studio.model.tool_state import ToolState
+
+_TELL_AGAIN_MS = 30
 
 
 class ToolView(ImageView):
@@ -33,7 +36,8 @@ class ToolView(ImageView):
         compute: Runs what a tool has to work out.
 
     Signals:
-        cursor_moved: (x, y) of the image pixel under the pointer, or (None, None) off the image.
+        cursor_moved: (x, y) of the image pixel under the pointer, or (None, None) off the image; sent again, a little
+            later, when what is shown there has changed.
         hint_changed: What can be done with the tool now; sent again when a press could not do anything.
     """
 
@@ -50,6 +54,8 @@ class ToolView(ImageView):
         self._guides = NO_GUIDES
         self._hover: QPointF | None = None
         self._cursor_pixel: tuple[int, int] | None = None
+        self._tell_again = QTimer(self, singleShot=True, interval=_TELL_AGAIN_MS)
+        self._tell_again.timeout.connect(self._on_tell_again)
         self._classes = ClassSet()
         tool_state.changed.connect(self._on_tool_changed)
         tool_state.overlay_changed.connect(self._on_overlay_changed)
@@ -159,6 +165,18 @@ class ToolView(ImageView):
             self.setCursor(Qt.CursorShape.BlankCursor if self._tool.hides_cursor else Qt.CursorShape.CrossCursor)
 
     # --- slots
+
+    def _on_region_changed(self, region: Rect) -> None:
+        super()._on_region_changed(region)
+        if self._cursor_pixel is None or self._tell_again.isActive():
+            return
+        (column, row), (x, y, w, h) = self._cursor_pixel, region
+        if 0 <= column - x < w and 0 <= row - y < h:
+            self._tell_again.start()
+
+    def _on_tell_again(self) -> None:
+        if self._cursor_pixel is not None:
+            self.cursor_moved.emit(*self._cursor_pixel)
 
     def _on_overlay_changed(self) -> None:
         self.set_overlay_opacity(self._tool_state.opacity if self._tool_state.overlay_visible else 0.0)

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QApplication, QLineEdit, QMainWindow, QVBoxLayout,
 from pspnet_core.classes import ClassSet
 from pspnet_core.imaging.shapes import square_segment
 from pspnet_core.imaging.strokes import brush_segment
-from pspnet_core.types import UNLABELLED, Provenance
+from pspnet_core.types import UNLABELLED, Provenance, Rect
 from pspnet_studio.canvas.view import CanvasView
 from pspnet_studio.model.tool_state import ToolState
 from tests.helpers.hand import LEFT, MIDDLE, NONE, PLAIN, RIGHT, SHIFT, Hand, ScaledView, make_document
@@ -426,6 +426,23 @@ def test_the_pixel_under_the_pointer_is_reported_once(view, hand):
     hand.move(119.5, 89.5)
     QApplication.sendEvent(view, QEvent(QEvent.Type.Leave))
     assert seen == [(10, 20), (11, 20), (None, None), (119, 89), (None, None)]
+
+
+def test_the_pixel_under_the_resting_pointer_is_reported_again_when_it_changes(qtbot, view, hand):
+    seen = []
+    hand.stroke((30, 20), (34, 20))
+    view.cursor_moved.connect(lambda x, y: seen.append((x, y, view.document.pixel(x, y).class_id)))
+    view.document.undo()
+    view.document.redo()
+    view.document.undo()
+    qtbot.waitUntil(lambda: len(seen) == 1)
+    view.document.fill_unlabelled(0)
+    qtbot.waitUntil(lambda: len(seen) == 2)
+    assert seen == [(34, 20, UNLABELLED), (34, 20, 0)]
+    view.document.region_changed.emit(Rect(35, 0, 5, 90))
+    view.document.region_changed.emit(Rect(0, 21, 120, 5))
+    qtbot.wait(100)
+    assert len(seen) == 2
 
 
 def test_after_a_zoom_the_pointer_means_the_point_that_lies_under_it_now(view, hand):
