@@ -28,6 +28,8 @@ class ItemRole(IntEnum):
     """Share that was accepted from a prediction, 0 to 1."""
     THUMBNAIL = Qt.ItemDataRole.UserRole.value + 6
     """What the thumbnail source has for the key, or None."""
+    IMPORTED = Qt.ItemDataRole.UserRole.value + 10
+    """Whether labels come from a file beside the image that nobody has counted yet: the share is not known."""
     SUGGESTION = Qt.ItemDataRole.UserRole.value + 9
     """Where an image stands in the queue of next ones, in a list of that order; else None."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Signal
 
-from pspnet_core.project.project import Item, Status
+from pspnet_core.project.project import Item, ItemState, Status
 from pspnet_studio.messages import tr
 from pspnet_studio.model.list_roles import ItemRole as ItemRole
 from pspnet_studio.model.list_roles import SortBy as SortBy
@@ -31,6 +31,7 @@ _STATE_ROLES = [
     ItemRole.SHARE.value,
     ItemRole.PAINTED.value,
     ItemRole.ACCEPTED.value,
+    ItemRole.IMPORTED.value,
     ItemRole.TOOL_TIP.value,
     ItemRole.ACCESSIBLE_TEXT.value,
 ]
@@ -74,6 +75,7 @@ class ItemListModel(QAbstractListModel):
         self.shares: list[float] = []
         self.painted: list[float] = []
         self.accepted: list[float] = []
+        self.imported: list[bool] = []
         self._counts: Counter[Status] = Counter()
         self._folded_keys: list[str] | None = None
         self._rows: dict[str, int] = {}
@@ -92,6 +94,7 @@ class ItemListModel(QAbstractListModel):
         self.shares = [_share(state.labelled_px, state.total_px) for state in states]
         self.painted = [_share(state.painted_px, state.total_px) for state in states]
         self.accepted = [_share(state.accepted_px, state.total_px) for state in states]
+        self.imported = list(map(_is_imported, self.items, states))
         self._counts = Counter(self.statuses)
         self._folded_keys = None
         self._rows = {item.key: row for row, item in enumerate(self.items)}
@@ -137,6 +140,8 @@ class ItemListModel(QAbstractListModel):
                 return self.painted[row]
             case ItemRole.ACCEPTED:
                 return self.accepted[row]
+            case ItemRole.IMPORTED:
+                return self.imported[row]
             case ItemRole.THUMBNAIL:
                 return None if self._thumbnails is None else self._thumbnails.thumbnail(item.key)
             case ItemRole.SUGGESTION:
@@ -147,12 +152,13 @@ class ItemListModel(QAbstractListModel):
 
     def _description(self, row: int) -> str:
         item = self.items[row]
-        text = tr("{key}: {status}, {share} labelled").format(
+        words = tr("{key}: {status}, mask imported") if self.imported[row] else tr("{key}: {status}, {share} labelled")
+        text = words.format(
             key=item.key, status=status_text(self.statuses[row]).lower(), share=share_text(self.shares[row])
         )
         parts = (tr("{share} painted"), self.painted[row]), (tr("{share} accepted"), self.accepted[row])
-        if words := [part.format(share=share_text(share)) for part, share in parts if share]:
-            text = tr("{text} ({parts})").format(text=text, parts=", ".join(words))
+        if origins := [part.format(share=share_text(share)) for part, share in parts if share]:
+            text = tr("{text} ({parts})").format(text=text, parts=", ".join(origins))
         if suggestion := self.value(row, ItemRole.SUGGESTION):
             line = tr("Suggested as number {place}: {reason}")
             text += "\n" + line.format(place=suggestion.place, reason=suggestion.text)
@@ -165,12 +171,15 @@ class ItemListModel(QAbstractListModel):
         state = project.state(key)
         pixels = state.labelled_px, state.painted_px, state.accepted_px
         shares = tuple(_share(count, state.total_px) for count in pixels)
-        if (state.status, *shares) == (self.statuses[row], self.shares[row], self.painted[row], self.accepted[row]):
+        is_imported = _is_imported(self.items[row], state)
+        before = self.shares[row], self.painted[row], self.accepted[row]
+        if (state.status, is_imported, shares) == (self.statuses[row], self.imported[row], before):
             return
         self._counts[self.statuses[row]] -= 1
         self._counts[state.status] += 1
         self.statuses[row] = state.status
         self.shares[row], self.painted[row], self.accepted[row] = shares
+        self.imported[row] = is_imported
         self.dataChanged.emit(self.index(row), self.index(row), _STATE_ROLES)
 
     def rowCount(self, parent: _Index = _NO_INDEX) -> int:
@@ -361,6 +370,10 @@ class ItemFilterModel(QAbstractListModel):
 
 def _share(num_px: int | None, total_px: int) -> float:
     return num_px / total_px if num_px and total_px > 0 else 0.0
+
+
+def _is_imported(item: Item, state: ItemState) -> bool:
+    return item.found_mask is not None and state.total_px == 0
 
 
 def _name(item: Item) -> str:

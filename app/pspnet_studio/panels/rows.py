@@ -147,7 +147,7 @@ class ItemDelegate(QStyledItemDelegate):
     def _draw_status(
         self, painter: QPainter, rect: QRect, index: _Index, status: Status, share: float, t: Tokens
     ) -> None:
-        right = share_text(share)
+        right = tr("imported") if index.data(ItemRole.IMPORTED) else share_text(share)
         if not isinstance(index.data(ItemRole.THUMBNAIL), (QPixmap, type(None))):
             painter.setPen(t.error)
             _draw_elided(painter, rect, tr("Cannot be read"), Qt.TextElideMode.ElideRight)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,6 +77,24 @@ def test_description_says_where_labels_come_from() -> None:
     assert (index.data(ItemRole.PAINTED), index.data(ItemRole.ACCEPTED)) == (0.45, 0.05)
     assert index.data(ItemRole.TOOL_TIP) == "a.jpg: new, 60 % labelled (45 % painted, 5 % accepted)"
     assert shown.index(1).data(ItemRole.ACCESSIBLE_TEXT) == "b.jpg: new, 60 % labelled (60 % accepted)"
+
+
+def test_a_mask_that_was_found_but_not_counted_is_told_and_is_no_zero() -> None:
+    session, shown = make(["a.jpg", "b.jpg"])
+    project = session.project
+    assert project is not None
+    project.items = tuple(replace(item, found_mask=Path("masks") / f"{item.key}.png") for item in project.items)
+    session.project_changed.emit()
+    index = shown.index(0)
+    assert index.data(ItemRole.IMPORTED) is True
+    assert index.data(ItemRole.TOOL_TIP) == "a.jpg: new, mask imported"
+    changed: list[tuple[int, list[int]]] = []
+    shown.dataChanged.connect(lambda first, _last, roles: changed.append((first.row(), roles)))
+    session.change("a.jpg", labelled_px=0, total_px=100)  # opened: the mask is empty
+    assert [(row, ItemRole.IMPORTED in roles) for row, roles in changed] == [(0, True)]
+    assert index.data(ItemRole.IMPORTED) is False
+    assert index.data(ItemRole.TOOL_TIP) == "a.jpg: new, 0 % labelled"
+    assert shown.index(1).data(ItemRole.IMPORTED) is True
 
 
 def test_only_another_origin_of_the_same_pixels_is_told_too() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -187,6 +188,27 @@ def test_rows_of_every_kind_are_painted(qtbot: QtBot, session: FakeSession) -> N
     image = panel.grab().toImage()
     colors = {image.pixelColor(x, y).name() for x in range(image.width()) for y in range(image.height())}
     assert "#ff00ff" in colors
+
+
+def test_a_row_with_a_found_mask_says_imported_until_it_is_counted(
+    qtbot: QtBot, session: FakeSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts: list[str] = []
+    monkeypatch.setattr("pspnet_studio.panels.rows.share_text", lambda share: texts.append("share") or "0 %")
+    monkeypatch.setattr("pspnet_studio.panels.rows.tr", lambda text: texts.append(text) or text)
+    project = session.project
+    assert project is not None
+    project.items = tuple(replace(item, found_mask=item.image_path.with_suffix(".png")) for item in project.items[:1])
+    session.project_changed.emit()
+    panel = ImagesPanel(session)
+    qtbot.addWidget(panel)
+    panel.resize(280, 300)
+    panel.grab()
+    assert set(texts) == {"imported"}
+    session.change(KEYS[0], total_px=3)
+    texts.clear()
+    panel.grab()
+    assert set(texts) == {"share"}
 
 
 def test_bar_tells_painted_accepted_and_imported_apart_without_colour(qtbot: QtBot) -> None:
