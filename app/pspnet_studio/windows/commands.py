@@ -281,9 +281,9 @@ class Commands(QObject):
 
     def _accept(self, only_unlabelled: bool, class_id: int | None = None) -> None:
         self._canvas.end_stroke()
-        document = self._session.document
-        change = None if document is None else document.accepting(only_unlabelled, class_id)
-        self._make(document, change, tr("There was nothing to take over."))
+        if (document := self._session.document) is not None:
+            change = document.accepting(only_unlabelled, class_id)
+            self._make(document, change, tr("There was nothing to take over."))
 
     def _fill_unlabelled(self) -> None:
         self._canvas.end_stroke()
@@ -293,11 +293,9 @@ class Commands(QObject):
         change = filling(document.item_key, class_id, document.prediction_version)
         self._make(document, change, tr("Every pixel has a class already."))
 
-    def _make(self, document: Document | None, change: Change | None, in_vain: str) -> None:
-        """Make a change of the whole image, if there is one; says ``in_vain`` when nothing changed."""
-        if document is None or change is None:
-            self._tell(in_vain)
-        else:
+    def _make(self, document: Document, change: Change | None, in_vain: str) -> None:
+        """Make a change of the whole image, if there is one; says ``in_vain`` when nothing changes."""
+        if change is not None:
             self._steps.make(document, change, lambda patch: self._tell(in_vain) if patch is None else None)
 
     def _split(self, arrangement: Arrangement) -> None:
