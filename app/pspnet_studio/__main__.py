@@ -18,6 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from pspnet_core import cli
 
         return cli.main(arguments)
+    _one_thread_for_numpy()
     if arguments and arguments[0] == "tour":
         problem = display_problem()
         if problem:
@@ -53,6 +54,15 @@ def _studio(arguments: list[str]) -> int:
     elif options.paths:
         studio.window.intake.open([Path(path) for path in options.paths])
     return studio.application.exec()
+
+
+def _one_thread_for_numpy() -> None:
+    """Keep numpy's products, in the lane of live refine, from taking all cores; to be called before numpy is imported.
+
+    Threads that wait for each other at barriers keep the window and the network waiting many times as long as they
+    save, where there are as many of them as cores. torch's threads are set in its own lane.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def display_problem() -> str:
