@@ -131,6 +131,62 @@ def test_files_are_written_atomically() -> None:
     assert [place for place in found if not place.startswith(_WRITERS_ALLOWED)] == []
 
 
+_LINES = {"file": 400, "class": 300, "function": 50}
+# What is longer, and how long it may be: these numbers only shrink, and no line is added.
+_LONGER = {
+    "pspnet_core/imaging/flood.py connected_tiles": 55,
+    "pspnet_core/imaging/select.py magic_wand": 52,
+    "pspnet_core/imaging/snap.py snap_path": 55,
+    "pspnet_core/inference/live_solver.py fit_logistic": 54,
+    "pspnet_core/project/project.py Project": 335,
+    "pspnet_core/training/evaluation.py evaluate_images": 51,
+    "app/pspnet_studio/jobs/runner.py": 406,
+    "app/pspnet_studio/model/document.py Document": 370,
+    "app/pspnet_studio/model/predictions.py Predictions": 306,
+    "app/pspnet_studio/model/queue.py Queue": 304,
+    "app/pspnet_studio/model/session.py": 424,
+    "app/pspnet_studio/model/session.py Session": 387,
+    "app/pspnet_studio/model/tool_specs.py _selection_tools": 70,
+    "app/pspnet_studio/model/tool_specs.py tool_specs": 52,
+    "app/pspnet_studio/windows/actions.py action_table": 272,
+    "app/pspnet_studio/windows/annotation_import_flow.py _write": 54,
+    "app/pspnet_studio/windows/commands.py Commands": 314,
+    "app/pspnet_studio/windows/commands.py __init__": 54,
+    "app/pspnet_studio/windows/commands.py _functions": 61,
+    "app/pspnet_studio/windows/commands.py update_enabled": 59,
+    "app/pspnet_studio/windows/import_flow.py words_of": 51,
+}
+
+
+def _lengths(path: str, tree: ast.Module, num_lines: int) -> Iterator[tuple[str, str, int]]:
+    """(kind, place, lines) of a file and of all that is defined in it."""
+    yield "file", path, num_lines
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            kind = "class" if isinstance(node, ast.ClassDef) else "function"
+            yield kind, f"{path} {node.name}", (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def test_files_classes_and_functions_are_short() -> None:
+    found = []
+    for path, tree in _trees():
+        num_lines = len((ROOT / path).read_text(encoding="utf-8").splitlines())
+        for kind, place, length in _lengths(path.as_posix(), tree, num_lines):
+            if length > _LONGER.get(place, _LINES[kind]):
+                found.append(f"{place}: {length} lines")
+    assert found == []
+
+
+def test_the_lanes_are_told_by_name() -> None:
+    from pspnet_studio.jobs.runner import Lane
+
+    house = " ".join((ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8").split())
+    words = (ROOT / "docs" / "GLOSSARY.md").read_text(encoding="utf-8")
+    entry = next(line for line in words.splitlines() if line.startswith("| lane |"))
+    assert [lane.value for lane in Lane if f"the {lane.value} lane" not in house.lower()] == []
+    assert [lane.value for lane in Lane if lane.value not in entry] == []
+
+
 def test_core_never_prints() -> None:
     for path, tree in _trees():
         if path.parts[0] != "pspnet_core" or path.name.startswith("cli"):
