@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pspnet_core.inference.live_scoring import Scorer, in_cells
-from pspnet_core.inference.live_sharpen import Planes, Sharpener, fine, softmax
+from pspnet_core.inference.live_sharpen import Planes, Sharpener, best_of, fine, softmax
 from pspnet_core.inference.live_solver import Solution, fit_logistic
 from pspnet_core.types import UNLABELLED, ClassMap, Prediction, Rect
 
@@ -130,6 +130,12 @@ class LiveHead:
         self._solution = None
         self._prior = None if prior is None else in_cells(prior, *self._features.grid)
         self._prior_ids = () if prior is None else prior.class_ids
+
+    def prior_classes(self) -> ClassMap:
+        """What the prior alone says: (cells) uint8 class ids, 255 where there is no prior."""
+        if self._prior is None:
+            return np.full(self._features.grid, UNLABELLED, np.uint8)
+        return best_of(self._prior, self._prior_ids)[0]
 
     def set_kept(self, kept: KeptRows | None) -> None:
         """Replace the rows of earlier images."""

@@ -103,6 +103,7 @@ class LiveFit:
         self._prior, self._has_kept = prior, kept is not None
         self._marked: ClassMap = np.full(features.grid, UNLABELLED, np.uint8)
         self._erased: ClassMap = np.full(features.grid, UNLABELLED, np.uint8)
+        self._was_erased = np.zeros(features.grid, np.bool_)  # also where nobody knows what was erased
         self._painted: ClassMap | None = None
         self._answered: ClassMap = np.full(features.grid, UNLABELLED, np.uint8)  # what was shown in each cell
 
@@ -126,12 +127,12 @@ class LiveFit:
         ids = set(np.unique(self._marked).tolist()) - {UNLABELLED}
         says_something = ids or (self._erased != UNLABELLED).any()
         if not (self._has_kept or (says_something and self._prior is not None) or len(ids) >= 2):
-            self._answered = np.full_like(self._answered, UNLABELLED)  # what was given may be the same array
+            self._answered = self._head.prior_classes()  # a new array: what was given may be the old one
             yield Shown(None, None, None)
             return
         answer = self._head.answer(self._marked, self._erased)
         if answer is None or len(answer.class_ids) < 2:
-            self._answered = np.full_like(self._answered, UNLABELLED)  # what was given may be the same array
+            self._answered = self._head.prior_classes()  # a new array: what was given may be the old one
             yield Shown(None, None, None)
             return
         yield self._quick(answer, _WORTH_CELLS)
@@ -153,8 +154,11 @@ class LiveFit:
                 self._answered = best_of(answer.planes, answer.class_ids)[0]
                 yield Shown(prediction, None, self._answered)
 
-    def rows(self) -> KeptRows | None:
-        """What this image leaves for later ones; None when nothing is marked."""
+    def rows(self, marks: Marks | None = None) -> KeptRows | None:
+        """What this image leaves for later ones, after a look at what changed; None when nothing is marked."""
+        if marks is not None:
+            for rect in marks.changed:
+                self._look_at(marks, rect)
         return self._head.marked_rows(self._marked) if (self._marked != UNLABELLED).any() else None
 
     # --- inside
@@ -201,15 +205,19 @@ class LiveFit:
         pixels = self._features.pixels_of(cells)
         provenance = marks.provenance_plane.read(pixels)
         here, erased_here = self._marked[cells.slices], self._erased[cells.slices]
+        was_erased = self._was_erased[cells.slices]
         if not provenance.any():
             here[:] = erased_here[:] = UNLABELLED
+            was_erased[:] = False
             return
         is_erased = np.where(provenance == _ERASED, np.uint8(0), np.uint8(UNLABELLED))
         is_erased = self._features.reduced(is_erased, cells) == 0
-        # What was there before says what it is not: the hand's own class, or what the overlay showed.
+        # What was there before says what it is not: the hand's own class, or what the overlay showed. Of a cell that
+        # has long been erased this is not known any more: what is shown there now came later.
         before = np.where(here != UNLABELLED, here, self._answered[cells.slices])
-        taken = np.where(erased_here != UNLABELLED, erased_here, before)
+        taken = np.where(was_erased, erased_here, before)
         erased_here[:] = np.where(is_erased, taken, np.uint8(UNLABELLED))
+        was_erased[:] = is_erased
         classes = marks.class_plane.read(pixels)
         classes[(provenance != _BY_HAND[0]) & (provenance != _BY_HAND[1])] = UNLABELLED
         here[:] = self._features.reduced(classes, cells)

@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal
 
 from pspnet_core.errors import PspnetError
 from pspnet_core.training.holdout import labelled_blocks
-from pspnet_core.types import Prediction, Rect
+from pspnet_core.types import Rect
 from pspnet_studio.jobs.live import FeatureEngine, LiveFit, Marks, Shown, keep_rows, read_kept
 from pspnet_studio.jobs.runner import JobHandle, Lane, Priority
 from pspnet_studio.messages import tr
@@ -20,6 +20,9 @@ from pspnet_studio.model.session import Session
 if TYPE_CHECKING:
     from pspnet_core.inference.features import ImageFeatures
     from pspnet_core.inference.live_head import KeptRows
+
+MAX_PIXELS = 64_000_000
+"""Of images that the overlay follows the hand on: every answer makes several planes of their size."""
 
 _MAX_RECTS = 64
 _FOLDER = "live"
@@ -62,13 +65,13 @@ class Live(QObject):
         self._fit: LiveFit | None = None
         self._changed: list[Rect] = []  # since the last fit was asked for
         self._unseen: list[Rect] = []  # asked for, but no fit that has looked there has answered yet
-        self._seen: Prediction | None = None  # of the document, to tell its changes from those of a hand
         self._given: Shown | None = None
         self._has_marks = False
         self.shows_confidence = False
         """Whether more than the classes is seen of an answer; the window says so."""
         self.state = "off"
-        """``off``, ``none`` (no image), ``preparing``, ``waiting`` (for strokes), ``fitting``, ``ready`` or ``failed``.
+        """``off``, ``none`` (no image), ``too_large`` (an image), ``preparing``, ``waiting`` (for strokes), ``fitting``
+        (an edit), ``ready`` or ``failed``.
         """
         session.document_leaving.connect(self._on_leaving)
         session.document_changed.connect(self._on_document_changed)
@@ -105,8 +108,10 @@ class Live(QObject):
         if not self._is_on or document is None:
             self._set_state("none" if self._is_on else "off")
             return
+        if document.rect.w * document.rect.h > MAX_PIXELS:
+            self._set_state("too_large")
+            return
         self._document = document
-        self._seen = document.prediction
         self._changed = [document.rect]
         document.region_changed.connect(self._on_region_changed)
         document.edited.connect(self._on_edited)
@@ -193,8 +198,7 @@ class Live(QObject):
     def _on_region_changed(self, rect: Rect) -> None:
         document = self._document
         assert document is not None
-        if document.prediction is not self._seen:
-            self._seen = document.prediction
+        if document.is_prediction_changing:
             return
         if len(self._changed) < _MAX_RECTS:
             self._changed.append(rect)
@@ -251,7 +255,6 @@ class Live(QObject):
         changed = shown.changed if is_known and not self.shows_confidence else None
         self._given = shown if changed is shown.changed else replace(shown, painted=None)
         document.set_prediction(shown.prediction, self._predictions.version_of(document.item_key), changed)
-        self._seen = document.prediction
 
     def _on_fitted(self, document: Document) -> None:
         self._fitting = None
@@ -262,7 +265,6 @@ class Live(QObject):
         base = self._predictions.base_of(document.item_key)
         if document.prediction is not base:
             document.set_prediction(base, self._predictions.version_of(document.item_key))
-            self._seen = document.prediction
 
     def _note_shown(self, document: Document) -> None:
         """From now on what is painted here is no evidence about a version: it was painted on top of an answer."""
@@ -280,7 +282,6 @@ class Live(QObject):
         document, fit = self._document, self._fit
         if document is None or fit is None:
             return
-        self._seen = document.prediction
         prior = self._predictions.logits_of(document.item_key)
         self._session.runner.call(
             Lane.LIVE,
@@ -298,12 +299,16 @@ class Live(QObject):
     def _on_leaving(self) -> None:
         """Keep the rows of the image that is left."""
         document, fit, project = self._document, self._fit, self._session.project
-        if document is None or fit is None or project is None or not document.history.can_undo:
+        if document is None or fit is None or project is None:
+            return
+        if not (document.history.can_undo or document.history.can_redo):
             return
         folder, key = project.folder / _FOLDER, document.item_key
+        # A fit that waits in the lane comes after this, and is given up when another image is there.
+        marks = Marks(*document.committed_snapshot(), (*self._unseen, *self._changed), None)
         self._session.runner.call(
             Lane.LIVE,
-            lambda: keep_rows(folder, key, fit.rows()),
+            lambda: keep_rows(folder, key, fit.rows(marks)),
             name=tr("keeping strokes for later images"),
             priority=Priority.SAVE,
             on_error=self._on_error,

@@ -9,7 +9,7 @@ from pspnet_core.classes import ClassSet
 from pspnet_core.types import UNLABELLED, Provenance
 from pspnet_studio.jobs.runner import SHORT_S
 from pspnet_studio.messages import tr
-from pspnet_studio.model.live import Live
+from pspnet_studio.model.live import MAX_PIXELS, Live
 from pspnet_studio.model.pixel import Pixel
 from pspnet_studio.model.predictions import Predictions
 from pspnet_studio.model.session import Session
@@ -112,6 +112,7 @@ class StatusLine(QStatusBar):
 
     def _on_live(self) -> None:
         texts = {
+            "too_large": tr("Live: off above {count} megapixels").format(count=MAX_PIXELS // 1_000_000),
             "preparing": tr("Live: preparing…"),
             "waiting": tr("Live: paint two classes"),
             "fitting": tr("Live"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from pytestqt.qtbot import QtBot
 from pspnet_core.inference.logits import LogitGrid
 from pspnet_core.types import UNLABELLED, Prediction, Rect
 from pspnet_studio.bootstrap import Studio
+from pspnet_studio.jobs.live import read_kept
+from pspnet_studio.jobs.runner import Lane, Priority
 from pspnet_studio.model.document import Document
 from tests.helpers.folders import make_folder
 from tests.helpers.studio import open_paths, running_studio
@@ -111,16 +115,98 @@ def test_only_the_answer_to_the_last_of_many_edits_stays(qtbot: QtBot, studio: S
     assert float((again.class_map == shown.class_map).mean()) > 0.99
 
 
-def test_an_image_that_is_left_during_a_fit_gets_no_answer_on_the_next_one(qtbot: QtBot, studio: Studio) -> None:
+@contextmanager
+def busy_live_lane(studio: Studio) -> Iterator[None]:
+    """What is asked of the live lane waits."""
+    is_over = threading.Event()
+    studio.session.runner.call(
+        Lane.LIVE, lambda: is_over.wait(_LONG_MS / 1000), name="busy", priority=Priority.SAVE, on_error=lambda _: None
+    )
+    try:
+        yield
+    finally:
+        is_over.set()
+
+
+def to_the_next_image(qtbot: QtBot, studio: Studio) -> Document:
+    before = document_of(studio)
+    studio.session.step(1)
+    qtbot.waitUntil(lambda: studio.session.document not in (None, before), timeout=_LONG_MS)
+    return document_of(studio)
+
+
+def test_an_image_that_is_left_during_a_fit_gets_no_answer_on_the_next_one(
+    qtbot: QtBot, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "pspnet_studio.model.live.read_kept", lambda *_: None
+    )  # the second one has no answer of its own
     first = document_of(studio)
+    with busy_live_lane(studio):
+        stroke(studio, Rect(2, 2, 30, 5), GRASS)
+        stroke(studio, Rect(60, 50, 30, 8), HOUSE)
+        second = to_the_next_image(qtbot, studio)
+    settle(qtbot, studio)
+    assert first.prediction is None
+    assert second.prediction is None
+
+
+def test_the_last_stroke_before_an_image_is_left_is_kept_for_later_ones(qtbot: QtBot, studio: Studio) -> None:
+    assert studio.session.project is not None
+    folder, key = studio.session.project.folder / "live", document_of(studio).item_key
+    stroke(studio, Rect(2, 2, 30, 5), GRASS)
+    settle(qtbot, studio)
+    with busy_live_lane(studio):  # with the fit to this one
+        stroke(studio, Rect(60, 50, 30, 8), HOUSE)
+        to_the_next_image(qtbot, studio)
+    qtbot.waitUntil(lambda: len(list(folder.glob("*.npz"))) == 1, timeout=_LONG_MS)
+    settle(qtbot, studio)
+    kept = read_kept(folder, f"not {key}", (GRASS, HOUSE))
+    assert kept is not None
+    assert set(kept.class_ids.tolist()) == {GRASS, HOUSE}
+
+
+def test_an_image_whose_strokes_were_all_undone_leaves_nothing(qtbot: QtBot, studio: Studio) -> None:
+    assert studio.session.project is not None
+    folder = studio.session.project.folder / "live"
+    two_strokes(qtbot, studio)
+    studio.session.save_now()
+    qtbot.waitUntil(lambda: len(list(folder.glob("*.npz"))) == 1, timeout=_LONG_MS)
+    document_of(studio).undo()
+    document_of(studio).undo()
+    to_the_next_image(qtbot, studio)
+    qtbot.waitUntil(lambda: not list(folder.glob("*.npz")), timeout=_LONG_MS)
+
+
+def test_a_prediction_that_comes_in_parts_is_no_edit(qtbot: QtBot, studio: Studio) -> None:
+    two_strokes(qtbot, studio)
+    document = document_of(studio)
+    shown = document.prediction
+    assert shown is not None
+    for whole in (shown, Prediction(np.zeros_like(shown.class_map), np.zeros_like(shown.confidence))):
+        document.set_prediction(whole, 1, (Rect(0, 0, 8, 8), Rect(8, 8, 8, 8)))
+        document.set_prediction(whole, 1, Rect(16, 8, 8, 8))
+    assert studio.live._changed == []
+    document.begin_edit("brush")
+    document.paint(Rect(3, 90, 4, 4), np.ones((4, 4), bool), GRASS)
+    assert studio.live._changed == [Rect(3, 90, 4, 4)]
+    document.abort_edit()
+
+
+def test_live_refine_rests_on_images_that_are_too_large_for_it(
+    qtbot: QtBot, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pspnet_studio.model.live.MAX_PIXELS", document_of(studio).rect.w * document_of(studio).rect.h)
+    to_the_next_image(qtbot, studio)
+    settle(qtbot, studio)
+    monkeypatch.setattr("pspnet_studio.model.live.MAX_PIXELS", 1000)
+    to_the_next_image(qtbot, studio)
+    assert studio.live.state == "too_large"
+    assert "64 megapixels" in studio.window.status_line.live_label.text()
     stroke(studio, Rect(2, 2, 30, 5), GRASS)
     stroke(studio, Rect(60, 50, 30, 8), HOUSE)
-    studio.session.step(1)
-    qtbot.waitUntil(lambda: studio.session.document not in (None, first), timeout=_LONG_MS)
-    second = document_of(studio)
-    settle(qtbot, studio)
-    assert first.prediction is None or first.prediction is not second.prediction
-    assert second.prediction is None or second.prediction.class_map.shape == second.shape
+    assert studio.live.state == "too_large"
+    assert document_of(studio).prediction is None
 
 
 def test_strokes_of_an_earlier_image_answer_for_a_later_one(qtbot: QtBot, studio: Studio) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pspnet_core.imaging.planes import PlaneStore
+from pspnet_core.inference.logits import LogitGrid
 from pspnet_core.types import UNLABELLED, ClassMap, Provenance, Rect
 from pspnet_studio.jobs import live
 from pspnet_studio.jobs.live import LiveFit, Marks, Shown
@@ -99,6 +100,60 @@ def test_an_erased_stroke_says_what_is_not_there_and_its_undo_says_nothing() -> 
     hand.provenance.fill(where, mask, Provenance.UNTOUCHED)
     list(hand.fit.refit(Marks(hand.classes.snapshot(), hand.provenance.snapshot(), [where], hand.given)))
     assert (hand.fit._erased == UNLABELLED).all()
+
+
+def test_cells_that_were_erased_before_anything_was_shown_stay_unknown_when_they_are_looked_at_again() -> None:
+    hand = Hand(LiveFit(plain_features(two_halves(H, W)), None, None))
+    where = Rect(150, 100, 20, 20)  # in an earlier session
+    hand.provenance.fill(where, np.ones((where.h, where.w), np.bool_), Provenance.ERASED)
+    everywhere = Rect(0, 0, W, H)
+    for rect, class_id in ((Rect(5, 5, 30, 4), 0), (Rect(150, 5, 30, 4), 1)):
+        mask = np.ones((rect.h, rect.w), np.bool_)
+        hand.classes.fill(rect, mask, class_id)
+        hand.provenance.fill(rect, mask, Provenance.PAINTED)
+    for rect in (everywhere, where, everywhere):
+        marks = Marks(hand.classes.snapshot(), hand.provenance.snapshot(), [rect], hand.given)
+        events = [event for event in hand.fit.refit(marks) if event is not None]
+        assert events[-1].prediction is not None
+        assert (events[-1].prediction.class_map[where.slices] == 1).all()
+        assert (hand.fit._erased == UNLABELLED).all()
+
+
+def test_what_was_erased_stays_what_was_shown_then() -> None:
+    hand = Hand(LiveFit(plain_features(two_halves(H, W)), None, None))
+    hand.stroke(Rect(5, 5, 30, 4), 0)
+    hand.stroke(Rect(150, 5, 30, 4), 1)
+    where = Rect(150, 100, 20, 20)
+    hand.stroke(where, UNLABELLED)
+    for _ in range(2):
+        marks = Marks(hand.classes.snapshot(), hand.provenance.snapshot(), [where], hand.given)
+        assert list(hand.fit.refit(marks))
+        assert (hand.fit._erased[where.slices] == 1).all()
+
+
+def test_what_is_erased_from_a_versions_own_answer_is_known_when_strokes_come_later() -> None:
+    values = np.zeros((2, -(-H // 4), -(-W // 4)), np.float16)
+    values[1] = 3
+    hand = Hand(LiveFit(plain_features(two_halves(H, W)), LogitGrid(values, 4, (0, 1), H, W, False), None))
+    list(hand.fit.refit(Marks(hand.classes.snapshot(), hand.provenance.snapshot(), [Rect(0, 0, W, H)], None)))
+    where = Rect(20, 100, 20, 20)
+    hand.stroke(where, UNLABELLED)
+    assert (hand.fit._erased[where.slices] == 1).all()
+    hand.stroke(Rect(5, 5, 30, 4), 0)
+    assert (hand.fit._erased[where.slices] == 1).all()
+    assert (hand.screen[where.slices] == 0).mean() > 0.5
+
+
+def test_rows_are_those_of_strokes_that_no_fit_has_seen_yet_too() -> None:
+    hand = Hand(LiveFit(plain_features(two_halves(H, W)), None, None))
+    hand.stroke(Rect(5, 5, 30, 4), 3)
+    where = Rect(150, 5, 30, 4)
+    mask = np.ones((where.h, where.w), np.bool_)
+    hand.classes.fill(where, mask, 5)
+    hand.provenance.fill(where, mask, Provenance.PAINTED)
+    kept = hand.fit.rows(Marks(hand.classes.snapshot(), hand.provenance.snapshot(), [where], None))
+    assert kept is not None
+    assert set(kept.class_ids.tolist()) == {3, 5}
 
 
 def test_rows_are_those_of_the_marked_cells() -> None:
