@@ -15,6 +15,7 @@ from pspnet_core.inference.folder import (
     WindowProgress,
     check_targets,
     find_images,
+    is_much,
     output_names,
     predict_files,
     process_place,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 _GRID_PX = 32
 _LEAST_PX = 64
 _PROGRESS_S = 1.0
-_MUCH_FILES, _MUCH_BYTES = 16, 64_000_000  # from which on it pays to look for the fastest way to compute
 
 
 def predict(options: argparse.Namespace) -> int:
@@ -35,13 +35,11 @@ def predict(options: argparse.Namespace) -> int:
     output = Output(options.json)
     rank, num_processes, local_rank = process_place()
     names = output_names(find_images(options.inputs, options.out))
-    if rank == 0 or num_processes == 1:
-        check_targets(names, options.out, options.confidence)
+    own = share_of(names, rank, num_processes)
+    check_targets(names, options.out, options.confidence, own)  # of all processes: each may have another disk
     counts = dict.fromkeys(("predicted", "skipped", "failed"), 0)
     with _Together(num_processes):
-        own = share_of(names, rank, num_processes)
-        is_much = len(own) >= _MUCH_FILES or sum(image.stat().st_size for image in own) >= _MUCH_BYTES
-        predictor = _predictor(options, local_rank, num_processes, is_much)
+        predictor = _predictor(options, local_rank, num_processes, is_much(own))
         told_s = time.monotonic()
         for event in predict_files(predictor, own, options.out, options.confidence, options.again):
             if isinstance(event, WindowProgress):  # of interest in large images only
@@ -129,7 +127,7 @@ class _Together:
             import torch.distributed as dist
 
             dist.init_process_group("gloo", timeout=timedelta(days=7))
-            dist.barrier()  # nobody writes before the first process has looked at what is there
+            dist.barrier()  # nobody writes before all have looked at what is there
 
     def __exit__(self, *error: object) -> None:
         if self._num_processes > 1:

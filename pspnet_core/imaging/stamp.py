@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from pspnet_core.errors import ImageReadError
+from pspnet_core.imaging.decoding import decoder, decoding
 from pspnet_core.imaging.read import open_raw
 
 SOFTWARE = "PSPNet Studio"
+_STAMP = re.compile(rf"{SOFTWARE} (\S+) [0-9a-f]{{8}}")
 
 
 def stamp(kind: str, pixels: NDArray[Any]) -> str:
@@ -34,12 +38,20 @@ def is_stamped(path: Path, kind: str) -> bool:
         return False
 
 
-def stamped_kind(path: Path) -> str | None:
-    """The kind on the stamp of a PNG that still has the same pixels; None for every other file."""
+def claimed_kind(path: Path) -> str | None:
+    """The kind on the stamp of a PNG, whether or not its pixels are the same still: nothing is decoded."""
     try:
-        with open_raw(path) as image:
-            text, pixels = str(image.info.get("Software", "")), np.asarray(image)
+        with decoding(path), decoder():
+            image = Image.open(path, formats=("PNG",))
     except ImageReadError:
         return None
-    kind = text.removeprefix(f"{SOFTWARE} ").rpartition(" ")[0]
-    return kind if text == stamp(kind, pixels) else None
+    with image:
+        text = str(image.info.get("Software", ""))  # it stands before the pixels
+    found = _STAMP.fullmatch(text)
+    return found[1] if found is not None else None
+
+
+def stamped_kind(path: Path) -> str | None:
+    """The kind on the stamp of a PNG that still has the same pixels; None for every other file."""
+    kind = claimed_kind(path)
+    return kind if kind is not None and is_stamped(path, kind) else None

@@ -10,10 +10,11 @@ import hashlib
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from PIL import Image
 
@@ -21,13 +22,15 @@ from pspnet_core.errors import DataError, PspnetError, StorageError
 from pspnet_core.imaging.class_maps import write_class_map, write_png
 from pspnet_core.imaging.opening import file_version, open_source
 from pspnet_core.imaging.read import IMAGE_SUFFIXES
-from pspnet_core.imaging.stamp import stamp, stamped_kind
+from pspnet_core.imaging.stamp import claimed_kind, stamp, stamped_kind
 from pspnet_core.types import Prediction
 
 if TYPE_CHECKING:
     from pspnet_core.inference.predictor import Predictor
 
+_T = TypeVar("_T")
 _KIND = "prediction"
+_MUCH_FILES, _MUCH_BYTES = 16, 64_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,14 @@ FolderEvent = ImagePredicted | ImageFailed | WindowProgress
 
 
 def find_images(inputs: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
-    """(image, its path below the folder that was given), in order, each image once; nothing that lies in ``out``.
+    """See :func:`find_steps`."""
+    return _result(find_steps(inputs, out))
+
+
+def find_steps(inputs: Sequence[Path], out: Path) -> Generator[None, None, list[tuple[Path, Path]]]:
+    """(image, its path below the folder that was given), in order, each image once; yields after each file.
+
+    Left out are a folder ``out`` below the one that was given, and in ``out`` all that was written by this.
 
     Raises:
         DataError: There is no image, or an input is missing.
@@ -95,12 +105,19 @@ def find_images(inputs: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
     written = out.resolve()
     for path in inputs:
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
-            if written != path.resolve():
-                inside = [p for p in inside if written not in p.resolve().parents]
-            found |= {p: p.relative_to(path) for p in inside if not _is_hidden(p.relative_to(path))}
+            is_below = path.resolve() in written.parents
+            inside: list[Path] = []
+            for file in path.rglob("*"):
+                yield
+                if file.suffix.lower() not in IMAGE_SUFFIXES or _is_hidden(file.relative_to(path)):
+                    continue
+                if file.is_file() and not (_lies_in(file, written) if is_below else _is_result(file, written)):
+                    inside.append(file)
+            found |= {file: file.relative_to(path) for file in sorted(inside)}
         elif path.exists():
-            found[path] = Path(path.name)
+            yield
+            if not _is_result(path, written):
+                found[path] = Path(path.name)
         else:
             raise DataError(f"There is no file or folder {path}.", remedy="Check the name.")
     if not found:
@@ -131,31 +148,62 @@ def output_names(images: Iterable[tuple[Path, Path]]) -> dict[Path, Path]:
     return names
 
 
-def check_targets(names: Mapping[Path, Path], out: Path, confidence: bool) -> None:
-    """Find everything that is in the way before the first file is written.
+def check_targets(names: Mapping[Path, Path], out: Path, confidence: bool, own: Iterable[Path] | None = None) -> None:
+    """See :func:`check_steps`."""
+    _result(check_steps(names, out, confidence, own))
+
+
+def check_steps(
+    names: Mapping[Path, Path], out: Path, confidence: bool, own: Iterable[Path] | None = None
+) -> Generator[None, None, None]:
+    """Find everything that is in the way before the first file is written; yields after each file.
+
+    Args:
+        names: Of all images, see :func:`output_names`.
+        out: Where to.
+        confidence: Whether the confidence is written, too.
+        own: The images of this process, where there are several: for these it looks at what is there.
 
     Raises:
         DataError: A file to write is one of the images, or was not written by this, or was edited since; or two files
             would have the same name.
     """
-    masks = [out / name for name in names.values()]
-    targets = masks + ([confidence_file(mask) for mask in masks] if confidence else [])
+    targets = _targets(names.values(), out, confidence)
     if double := [path for path, count in Counter(targets).items() if count > 1]:
         raise DataError(f"Several files would be written to {double[0]}.", remedy="Predict the images separately.")
-    images = {_identity(image) for image in names}
-    present = [target for target in targets if target.exists()]
-    if own := [target for target in present if _identity(target) in images]:
+    images = set()
+    for image in names:
+        with suppress(FileNotFoundError):  # gone by now: it cannot be overwritten, and will be told as not readable
+            images.add(_identity(image))
+        yield
+    replaced: list[Path] = []
+    foreign: list[Path] = []
+    for target in _targets((names[image] for image in own), out, confidence) if own is not None else targets:
+        yield
+        if not target.exists():
+            continue
+        if _identity(target) in images:
+            replaced.append(target)
+        elif not replaced and not _is_ours(target):  # which takes the longest
+            foreign.append(target)
+    if replaced:
         raise DataError(
-            f"{own[0]} is one of the images to predict and would be overwritten.",
-            f"{len(own)} class map(s) would take the place of an image. Nothing was written.",
+            f"{replaced[0]} is one of the images to predict and would be overwritten.",
+            f"{len(replaced)} class map(s) would take the place of an image. Nothing was written.",
             "Choose another folder to write to.",
         )
-    if foreign := [target for target in present if not _is_ours(target)]:
+    if foreign:
         raise DataError(
             f"{len(foreign)} file(s) are in the way in {out}.",
             f"For example {foreign[0]}: it was not written by predict, or was changed since. Nothing was written.",
             "Choose an empty folder to write to.",
         )
+
+
+def is_much(images: Iterable[Path]) -> bool:
+    """Whether it pays to look for the fastest way to compute before images are predicted."""
+    versions = [file_version(image) for image in images]
+    return len(versions) >= _MUCH_FILES or sum(version[1] for version in versions if version) >= _MUCH_BYTES
 
 
 def share_of(names: Mapping[Path, Path], rank: int, num_processes: int) -> dict[Path, Path]:
@@ -183,18 +231,24 @@ def predict_files(
         start, target = time.monotonic(), out / name
         beside = confidence_file(target) if confidence else None
         kind = _kind_of(image, predictor.description)
-        was_there = not again and all(
-            file.exists() and stamped_kind(file) == kind for file in (target, beside) if file is not None
-        )
-        if not was_there:
-            try:
+        failure: PspnetError | None = None
+        was_there = False
+        try:
+            was_there = not again and all(stamped_kind(file) == kind for file in (target, beside) if file is not None)
+            if not was_there:
                 yield from _predict_file(predictor, image, (target, beside, kind), (number - 1, len(names)))
-            except StorageError:
+        except StorageError:
+            raise
+        except PspnetError as error:
+            failure = error
+        except (MemoryError, RuntimeError) as error:
+            failure = _no_memory(error, predictor, image)
+            if failure is None:
                 raise
-            except PspnetError as error:
-                yield ImageFailed(image, error, number, len(names))
-                continue
-            worked += 1
+        if failure is not None:
+            yield ImageFailed(image, _without_frames(failure), number, len(names))
+            continue
+        worked += not was_there
         seconds_left = (time.monotonic() - begin) / worked * (len(names) - number) if worked else None
         seconds = time.monotonic() - start
         yield ImagePredicted(image, target, beside, seconds, was_there, number, len(names), seconds_left)
@@ -206,6 +260,8 @@ def _predict_file(
     from pspnet_core.inference.predictor import Predicted, WindowDone
 
     target, beside, kind = targets
+    files = [file for file in (target, beside) if file is not None]
+    _check_still_ours(files)
     prediction: Prediction | None = None
     for event in predictor.predict_windows(open_source(image)):
         if isinstance(event, Predicted):
@@ -213,9 +269,39 @@ def _predict_file(
         elif isinstance(event, WindowDone):
             yield WindowProgress(image, event.done / event.total, *place)
     assert prediction is not None
+    _check_still_ours(files)  # a large image takes long
     if beside is not None:  # first, because the class map says that both are there
         write_png(beside, Image.fromarray(prediction.confidence), stamp(kind, prediction.confidence))
     write_class_map(target, prediction.class_map, predictor.checkpoint.classes, stamp(kind, prediction.class_map))
+
+
+def _check_still_ours(files: Iterable[Path]) -> None:
+    """Raises: DataError (what is there by now is not to be overwritten)."""
+    for file in files:
+        if file.exists() and not _is_ours(file):
+            raise DataError(
+                f"{file} is in the way.",
+                "It was not written by predict, or was changed since. It was left as it is.",
+                "Move it away, or choose another folder to write to, and predict again.",
+            )
+
+
+def _no_memory(error: MemoryError | RuntimeError, predictor: Predictor, image: Path) -> PspnetError | None:
+    from pspnet_core.devices import is_out_of_memory, out_of_memory, resolve_device
+
+    if not is_out_of_memory(error):
+        return None
+    device = resolve_device("cpu") if isinstance(error, MemoryError) else predictor.engine.device
+    return out_of_memory(device, f"predicting {image.name}")
+
+
+def _without_frames(error: PspnetError) -> PspnetError:
+    """An error that may be kept: its traceback would keep the pixels of its image in memory."""
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
 
 
 def confidence_file(mask: Path) -> Path:
@@ -230,8 +316,34 @@ def _kind_of(image: Path, description: str) -> str:
 
 
 def _is_ours(path: Path) -> bool:
-    kind = stamped_kind(path)
+    return _is_kind(stamped_kind(path))
+
+
+def _targets(names: Iterable[Path], out: Path, confidence: bool) -> list[Path]:
+    masks = [out / name for name in names]
+    return masks + ([confidence_file(mask) for mask in masks] if confidence else [])
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    return folder in path.resolve().parents
+
+
+def _is_result(path: Path, out: Path) -> bool:
+    """Whether it was written by this into ``out``, whoever may have changed it since."""
+    return path.suffix.lower() == ".png" and _lies_in(path, out) and _is_kind(claimed_kind(path))
+
+
+def _is_kind(kind: str | None) -> bool:
     return kind is not None and (kind == _KIND or kind.startswith(f"{_KIND}-"))
+
+
+def _result(steps: Generator[None, None, _T]) -> _T:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            value: _T = stop.value
+            return value
 
 
 def _is_hidden(path: Path) -> bool:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -182,6 +183,27 @@ def test_predict_is_shared_by_two_processes(checkpoint, data, tmp_path):
     assert sum(end["failed"] for end in ends) == 1
     assert len([event for event in events if event["event"] == "predicted"]) == 7
     assert len(list((tmp_path / "o").rglob("*.png"))) == 7
+
+
+@pytest.mark.parametrize(("rank", "code"), [(0, 0), (1, 1)])
+def test_each_process_looks_at_its_own_targets(checkpoint, photos, tmp_path, capsys, monkeypatch, rank, code):
+    monkeypatch.setattr("pspnet_core.cli_predict.process_place", lambda: (rank, 2, rank))
+    monkeypatch.setattr("pspnet_core.cli_predict._Together", lambda num_processes: nullcontext())
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o" / "b.png").write_bytes(b"by hand")  # in the share of the second process
+    assert run("predict", checkpoint, photos, "--out", tmp_path / "o") == code
+    assert ("in the way" in capsys.readouterr().err) == bool(code)
+    assert (tmp_path / "o" / "b.png").read_bytes() == b"by hand"
+
+
+def test_predict_writes_beside_the_images_and_goes_on_there(data, checkpoint, photos, capsys):
+    (photos / "a.png").unlink()
+    for end in ({"predicted": 1, "skipped": 0}, {"predicted": 0, "skipped": 1}):
+        assert run("predict", checkpoint, photos, "--out", photos, "--json") == 0
+        assert rows(capsys.readouterr().out)[-1] == {"event": "finished", **end, "failed": 0}
+    assert sorted(p.name for p in photos.iterdir()) == ["b.jpg", "b.png"]
+    assert run("predict", checkpoint, photos, "--out", photos.parent) == 0
+    assert (photos.parent / "b.png").exists()
 
 
 def test_predict_keeps_images_of_one_stem_apart(data, checkpoint, tmp_path):
