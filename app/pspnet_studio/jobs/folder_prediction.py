@@ -1,4 +1,4 @@
-"""Predicting a folder of images with one version, in the torch lane."""
+"""Predicting a folder of images with one version: looked for in the lane of files, computed in the torch lane."""
 
 from __future__ import annotations
 
@@ -29,22 +29,47 @@ class FolderRequest:
     device: str = "auto"
 
 
-def predict_folder(request: FolderRequest) -> Iterator[Any]:
-    """Yield the events of :func:`pspnet_core.inference.folder.predict_files`. What is there already stays.
+@dataclass(frozen=True, slots=True)
+class FolderWork:
+    """What was found.
+
+    Attributes:
+        names: Image -> path of its class map below the folder for them.
+        is_much: Whether it pays to look for the fastest way to compute first.
+    """
+
+    names: dict[Path, Path]
+    is_much: bool
+
+
+def look_at_folder(request: FolderRequest) -> Iterator[FolderWork | None]:
+    """Find the images, and what is in the way of their class maps; in the lane of files. The last event is the work.
 
     Raises:
         DataError: There is no image, or a file is in the way.
+    """
+    from pspnet_core.inference.folder import check_steps, find_steps, is_much, output_names
+
+    names = output_names((yield from find_steps([request.images], request.out)))
+    yield None
+    yield from check_steps(names, request.out, request.confidence)
+    yield FolderWork(names, is_much(names))
+
+
+def predict_folder(request: FolderRequest, work: FolderWork) -> Iterator[Any]:
+    """Yield the events of :func:`pspnet_core.inference.folder.predict_files`. What is there already stays.
+
+    Raises:
         CheckpointError: The version's file is missing or broken.
         StorageError: A file could not be written.
     """
-    from pspnet_core.inference.folder import check_targets, find_images, output_names, predict_files
+    from pspnet_core.inference.folder import predict_files
     from pspnet_core.inference.predictor import Predictor
     from pspnet_core.inference.views import Views
     from pspnet_core.models.checkpoint import load_checkpoint
 
-    names = output_names(find_images([request.images], request.out))
+    checkpoint = load_checkpoint(request.checkpoint)
     yield None
-    check_targets(names, request.out, request.confidence)
+    predictor = Predictor(checkpoint, request.device, views=Views(flip=request.flip), tune=work.is_much)
     yield None
-    predictor = Predictor(load_checkpoint(request.checkpoint), request.device, views=Views(flip=request.flip))
-    yield from predict_files(predictor, names, request.out, request.confidence)
+    yield from predict_files(predictor, work.names, request.out, request.confidence)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import Qt
@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QDialog, QProgressDialog, QWidget
 from pspnet_core.errors import PspnetError
 from pspnet_core.inference.folder import ImageFailed, ImagePredicted, WindowProgress
 from pspnet_studio.dialogs.predict_folder import PredictFolderDialog
-from pspnet_studio.jobs.folder_prediction import FolderRequest, predict_folder
+from pspnet_studio.jobs.folder_prediction import FolderRequest, FolderWork, look_at_folder, predict_folder
 from pspnet_studio.jobs.runner import Lane, Priority
 from pspnet_studio.messages import tr, tr_count
 from pspnet_studio.model.session import Session
@@ -75,11 +75,23 @@ class PredictFolderFlow(ProgressFlow):
         progress.setAutoClose(False)
         progress.canceled.connect(self._on_cancelled)
         progress.show()
+
+        def on_error(error: PspnetError) -> None:
+            self._close(progress)
+            self._show(error)
+
+        self._job = self._session.runner.submit(
+            Lane.IO,
+            lambda: look_at_folder(request),
+            name=tr("looking for images"),
+            priority=Priority.PREFETCH,
+            on_done=lambda work: self._predict(request, work, progress),
+            on_error=on_error,
+        )
+
+    def _predict(self, request: FolderRequest, work: FolderWork, progress: QProgressDialog) -> None:
         failures: list[ImageFailed] = []
         counts: Counter[bool] = Counter()
-
-        def run() -> Iterator[Any]:
-            yield from predict_folder(request)
 
         def on_event(event: Any) -> None:
             if isinstance(event, WindowProgress):
@@ -99,11 +111,13 @@ class PredictFolderFlow(ProgressFlow):
 
         def on_error(error: PspnetError) -> None:
             self._close(progress)
-            self._show(error)
+            for message in words_of_end(counts, failures, request) if counts or failures else []:
+                self._show(message)
+            self._show(error)  # in front of what was done before it
 
         self._job = self._session.runner.submit(
             Lane.TORCH,
-            run,
+            lambda: predict_folder(request, work),
             name=tr("predicting a folder"),
             priority=Priority.PREFETCH,
             on_event=on_event,

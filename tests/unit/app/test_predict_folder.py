@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +14,19 @@ from pytestqt.qtbot import QtBot
 
 torch = pytest.importorskip("torch")
 
-from pspnet_core.errors import DataError, PspnetError  # noqa: E402
+from pspnet_core.errors import DataError, PspnetError, StorageError  # noqa: E402
 from pspnet_core.inference.folder import ImageFailed, ImagePredicted  # noqa: E402
 from pspnet_core.models import PSPNet, PSPNetConfig  # noqa: E402
 from pspnet_core.models.checkpoint import Checkpoint, save_checkpoint  # noqa: E402
 from pspnet_studio.bootstrap import Studio  # noqa: E402
 from pspnet_studio.dialogs.predict_folder import PredictFolderDialog  # noqa: E402
-from pspnet_studio.jobs.folder_prediction import FolderRequest  # noqa: E402
+from pspnet_studio.jobs.folder_prediction import (  # noqa: E402
+    FolderRequest,
+    FolderWork,
+    look_at_folder,
+    predict_folder,
+)
+from pspnet_studio.windows import predict_folder_flow  # noqa: E402
 from pspnet_studio.windows.predict_folder_flow import (  # noqa: E402
     PredictFolderFlow,
     words_of_end,
@@ -85,6 +92,77 @@ def test_an_empty_folder_is_told(qtbot: QtBot, studio: Studio, request_: FolderR
     flow.start(FolderRequest(request_.checkpoint, tmp_path / "empty", tmp_path / "out"))
     qtbot.waitUntil(lambda: bool(told), timeout=60_000)
     assert isinstance(told[0], DataError)
+
+
+def test_failures_are_told_when_the_disk_is_full_in_the_end(
+    qtbot: QtBot, studio: Studio, request_: FolderRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(request: FolderRequest, work: FolderWork) -> Iterator[Any]:
+        yield ImageFailed(Path("a.png"), PspnetError("It is damaged."), 1, 3)
+        yield predicted(2, None)
+        raise StorageError("The disk is full.")
+
+    monkeypatch.setattr(predict_folder_flow, "predict_folder", full)
+    told: list[Any] = []
+    flow = PredictFolderFlow(studio.session, studio.training, studio.window, told.append)
+    flow.start(request_)
+    qtbot.waitUntil(lambda: len(told) == 3, timeout=60_000)
+    failed, written, error = told
+    assert failed.title == "1 image could not be predicted."
+    assert written.startswith("1 class map was written")
+    assert error.title == "The disk is full."
+
+
+def test_the_folder_is_looked_at_outside_of_the_torch_lane(
+    qtbot: QtBot, studio: Studio, request_: FolderRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lanes: list[str] = []
+
+    def look(request: FolderRequest) -> Iterator[Any]:
+        lanes.append(threading.current_thread().name)
+        yield FolderWork({}, False)
+
+    def predict(request: FolderRequest, work: FolderWork) -> Iterator[Any]:
+        lanes.append(threading.current_thread().name)
+        yield None
+
+    monkeypatch.setattr(predict_folder_flow, "look_at_folder", look)
+    monkeypatch.setattr(predict_folder_flow, "predict_folder", predict)
+    told: list[Any] = []
+    PredictFolderFlow(studio.session, studio.training, studio.window, told.append).start(request_)
+    qtbot.waitUntil(lambda: bool(told), timeout=60_000)
+    assert lanes == ["lane-io", "lane-torch"]
+
+
+def test_looking_yields_after_each_file(request_: FolderRequest) -> None:
+    *steps, work = look_at_folder(request_)
+    assert len(steps) >= 3 * 4  # found, compared, looked at what is there
+    assert all(step is None for step in steps)
+    assert isinstance(work, FolderWork)
+    assert len(work.names) == 4
+    assert not work.is_much
+
+
+@pytest.mark.parametrize("is_much", [False, True])
+def test_the_fastest_way_to_compute_is_looked_for_where_there_is_much_to_do(
+    request_: FolderRequest, monkeypatch: pytest.MonkeyPatch, is_much: bool
+) -> None:
+    from pspnet_core.inference import folder, predictor
+
+    tuned: list[bool] = []
+
+    class Spy(predictor.Predictor):
+        def __init__(self, *args: Any, tune: bool = False, **options: Any) -> None:
+            tuned.append(tune)
+            super().__init__(*args, **options)
+
+    monkeypatch.setattr(predictor, "Predictor", Spy)
+    if is_much:
+        monkeypatch.setattr(folder, "_MUCH_FILES", 4)
+    *_, work = look_at_folder(request_)
+    assert work is not None
+    assert len([event for event in predict_folder(request_, work) if isinstance(event, ImagePredicted)]) == 4
+    assert tuned == [is_much]
 
 
 def test_what_was_written_below_the_images_is_not_predicted(
