@@ -17,7 +17,7 @@ from pspnet_core.inference.engines import Engine, make_engine
 from pspnet_core.inference.logits import LogitGrid
 from pspnet_core.inference.sweep import OpenRows
 from pspnet_core.inference.upsample import BandedUpsampler, PartDone, Planes, write_part
-from pspnet_core.inference.views import Views, log_probabilities, window_logits
+from pspnet_core.inference.views import Views, from_average, to_average, window_logits
 from pspnet_core.inference.windows import even_window, window_rects
 from pspnet_core.models.checkpoint import Checkpoint
 from pspnet_core.types import Prediction, Rect, RgbImage
@@ -81,8 +81,9 @@ class Predictor:
 
     How an image is predicted: windows (or the whole image), each seen as ``views`` says, give probabilities at the
     model's stride; where windows overlap their mean counts, weighted so that they fade into each other; the logarithm
-    of the mean is interpolated to image size, and the highest channel is the class. For one window, one view, that is
-    the network's own prediction.
+    of the mean is interpolated to image size, and the highest channel is the class. With the decoder ``deconv``, which
+    needs more of them than probabilities say, the logits themselves are averaged. For one window, one view, that is the
+    network's own prediction.
 
     Args:
         checkpoint: Its model is put in evaluation mode.
@@ -267,13 +268,13 @@ class Predictor:
                     open_rows.add_all(logits)
                 else:
                     top, left = (rect.y - area.y) // stride, (rect.x - area.x) // stride
-                    open_rows.add(logits.float().softmax(dim=0), top, left)
+                    open_rows.add(to_average(logits, model.config), top, left)
                 yield WindowDone(run.done, run.total)
             is_last = number + 1 == len(rows)
             end = model.num_logits(area.h) if is_last else (rows[number + 1][0].y - area.y) // stride
             start, closed = open_rows.first, open_rows.take(end)
             if not is_single:
-                closed = log_probabilities(closed)
+                closed = from_average(closed, model.config)
             if run.kept is not None and not keep:
                 run.kept.values[:, start:end] = closed.to("cpu", torch.float16).numpy()
             for part in upsampler.add(closed):

@@ -15,10 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pspnet_core.inference.views import is_same_for_all
 from pspnet_core.models.pspnet import PSPNet
 from pspnet_core.types import ClassMap, Prediction, Rect
 
 _BAND_FLOATS = 4_000_000
+_LEAST = -80.0  # `exp` of it is still far above the least float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +82,20 @@ class BandedUpsampler:
         first = max(start // stride - 1, self._first)
         last = -(-stop // stride) + 1
         rows = self._rows[None, :, first - self._first : last - self._first].float()
-        # What is added to all classes of one logit changes nothing. With the highest at 0, `exp` neither overflows nor,
-        # down to -80, vanishes; and of values that all are positive the highest is the same one.
-        rows = rows - rows.amax(dim=1, keepdim=True)
-        rows = rows.clamp_min_(-80.0).contiguous(memory_format=torch.channels_last)
+        if is_same_for_all(self._model.config):
+            rows = rows - rows.amax(dim=1, keepdim=True)
+        rows = rows.contiguous(memory_format=torch.channels_last)
         top = start - first * stride
         full = self._model.upsample_grid(rows)[0, :, top : top + stop - start, : self._width]
-        values = full.permute(1, 2, 0).exp_()  # (rows, W, K): three times as fast as with the classes outside
-        highest, channel = values.max(dim=2)
+        values = full.permute(1, 2, 0)  # (rows, W, K): three times as fast as with the classes outside
+        if is_same_for_all(self._model.config) and float(rows.min()) >= _LEAST:
+            # The highest of all classes is 0 before interpolation: `exp` neither overflows nor vanishes after it, and
+            # of values that all are positive the highest is the same one.
+            highest, channel = values.exp_().max(dim=2)
+        else:
+            highest, channel = values.max(dim=2)
+            values = values.sub_(highest[..., None]).exp_()
+            highest = torch.ones_like(highest)
         total = values.sum(dim=2)
         margin = None
         if self._margin:

@@ -28,7 +28,7 @@ SCALES = (0.25, 4.0)
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """How often each window is seen. Probabilities are averaged at the model's stride, before interpolation.
+    """How often each window is seen. What :func:`to_average` gives is averaged at the model's stride.
 
     Attributes:
         flip: Also mirrored left to right.
@@ -55,7 +55,7 @@ class Views:
 def window_logits(
     images: Sequence[RgbImage], views: Views, run: Run, preprocessing: Preprocessing, config: PSPNetConfig
 ) -> Tensor:
-    """Logits of windows of one size; with several views the logarithm of the mean of their probabilities.
+    """Logits of windows of one size; with several views from the mean of what :func:`to_average` gives of them.
 
     Args:
         images: N windows, each (H, W, 3) uint8 RGB.
@@ -75,16 +75,31 @@ def window_logits(
         scaled = [_scaled(image, scale) for image in images]
         x = preprocessing(scaled)
         for mirrored in (False, True)[: 1 + views.flip]:
-            part = _grid_logits(x, mirrored, run, config).softmax(dim=1)
+            part = to_average(_grid_logits(x, mirrored, run, config), config)
             part = _regrid(part, (x.shape[2], x.shape[3]), (size[0], size[1]), config)
             total = part if total is None else total.add_(part)
     assert total is not None
-    return log_probabilities(total / views.count)
+    return from_average(total / views.count, config)
 
 
-def log_probabilities(probabilities: Tensor) -> Tensor:
-    """Logarithms, finite also where a probability is 0."""
-    return probabilities.clamp_min(1e-30).log()
+def is_same_for_all(config: PSPNetConfig) -> bool:
+    """Whether all classes are interpolated alike: what is added to all classes of a logit then changes nothing.
+
+    A deconvolution has a kernel of its own for each class: there it does.
+    """
+    return config.decoder != "deconv"
+
+
+def to_average(logits: Tensor, config: PSPNetConfig) -> Tensor:
+    """What may be averaged of logits (..., K, h, w): their probabilities; with deconvolution the logits themselves."""
+    if not is_same_for_all(config):
+        return logits.float().clone()
+    return logits.float().softmax(dim=-3)
+
+
+def from_average(mean: Tensor, config: PSPNetConfig) -> Tensor:
+    """Logits again, from a mean of :func:`to_average`; finite also where a probability is 0."""
+    return mean.clamp_min(1e-30).log() if is_same_for_all(config) else mean
 
 
 def _scaled(image: RgbImage, scale: float) -> RgbImage:

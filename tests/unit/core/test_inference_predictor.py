@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
@@ -19,9 +19,10 @@ from pspnet_core.inference import Predicted, Predictor, WindowDone  # noqa: E402
 from pspnet_core.inference import predictor as predictor_module  # noqa: E402
 from pspnet_core.inference import upsample as upsample_module  # noqa: E402
 from pspnet_core.inference.upsample import BandedUpsampler, Planes  # noqa: E402
+from pspnet_core.inference.views import Views  # noqa: E402
 from pspnet_core.inference.windows import window_rects, window_weights  # noqa: E402
 from pspnet_core.models import PSPNet, PSPNetConfig, make_model  # noqa: E402
-from pspnet_core.models.checkpoint import Checkpoint  # noqa: E402
+from pspnet_core.models.checkpoint import Checkpoint, Preprocessing  # noqa: E402
 from pspnet_core.types import Rect  # noqa: E402
 
 CLASSES = ClassSet().add("a", index=7).add("b", index=0).add("c", index=31)
@@ -45,9 +46,14 @@ def grids():
         "stride 8": eight,
         "align": replace(eight, align_corners=True),
         "deconv": replace(eight, decoder="deconv"),
+        "deconv at first": replace(eight, decoder="deconv"),  # which interpolates bilinearly
         "skip": PSPNetConfig.preset("studio-fast", 3, "resnet18"),
     }
-    return {name: make_model(config) for name, config in configs.items()}
+    models = {name: make_model(config) for name, config in configs.items()}
+    with torch.no_grad():
+        models["deconv"].upsampler.weight.mul_(torch.tensor([1.4, 0.7, 1.0])[:, None, None, None])
+        models["deconv"].upsampler.weight.add_(0.02 * torch.randn(3, 1, 16, 16))
+    return models
 
 
 @pytest.fixture
@@ -91,12 +97,19 @@ def test_weights_are_positive_and_highest_in_the_middle():
 
 @settings(deadline=None, max_examples=40)
 @pytest.mark.parametrize("grid", ["studio-fast", "align", "stride 8", "deconv"])
-@given(st.integers(1, 70), st.integers(1, 40), st.lists(st.integers(1, 9), max_size=8), st.integers(0, 9))
-def test_bands_do_not_change_the_result(grids, grid, height, width, cuts, seed):
+@given(
+    st.integers(1, 70),
+    st.integers(1, 40),
+    st.lists(st.integers(1, 9), max_size=8),
+    st.integers(0, 9),
+    st.sampled_from([3, 60]),
+)
+@example(70, 40, [3], 0, 60)  # logits of one place that are more than 80 apart
+def test_bands_do_not_change_the_result(grids, grid, height, width, cuts, seed, spread):
     torch.manual_seed(seed)
     model = grids[grid]
     rows = model.num_logits(height)
-    logits = torch.randn(3, rows, model.num_logits(width)) * 3
+    logits = torch.randn(3, rows, model.num_logits(width)) * spread + torch.randn(rows, model.num_logits(width)) * 3
     upsampler = BandedUpsampler((7, 0, 31), height, width, model)
     position = 0
     planes = Planes(height, width)
@@ -150,6 +163,15 @@ def linear_logits(model):
     return FunctionEngine(lambda batch: torch.stack([logits(x) for x in batch]))
 
 
+def checkpoint_input(image):
+    """What the network is given of an image."""
+    return Preprocessing()([image])
+
+
+def _grid(x, model):
+    return [model.num_logits(length) for length in x.shape[2:]]
+
+
 class FunctionEngine:
     """Computes whatever it is told to."""
 
@@ -165,7 +187,7 @@ class FunctionEngine:
 
 
 @pytest.mark.parametrize("size", [(700, 300), (300, 700), (257, 530), (65, 81), (5, 9)])
-@pytest.mark.parametrize("grid", ["studio-fast", "align", "stride 8", "deconv", "skip"])
+@pytest.mark.parametrize("grid", ["studio-fast", "align", "stride 8", "deconv at first", "skip"])
 def test_every_class_is_where_it_belongs(grids, grid, size):
     """Logits that are linear in the position stay so through windows, their blending, bands and interpolation."""
     model = grids[grid].eval()
@@ -185,6 +207,27 @@ def test_every_class_is_where_it_belongs(grids, grid, size):
     assert np.abs(prediction.confidence - confidence).max() < 0.6  # rounded to whole numbers
     if min(size) >= 257:
         assert set(np.unique(prediction.class_map)) == set(CLASSES.indices)
+
+
+@pytest.mark.parametrize("views", [Views(), Views(flip=True)])
+@pytest.mark.parametrize("size", [(300, 530), (65, 81)])
+def test_what_a_deconvolution_learned_counts_across_windows_and_views(grids, size, views):
+    """Its kernels differ: what all classes of a place have in common makes a difference."""
+    model = grids["deconv"].eval()
+    engine = linear_logits(model)
+    if views.flip:  # no place can be told from mirrored pixels: the same logits everywhere
+        engine = FunctionEngine(lambda x: torch.tensor([2.0, 2.5, 1.9]).view(3, 1, 1).expand(1, 3, *_grid(x, model)))
+    predictor = Predictor(Checkpoint(model, CLASSES), "cpu", window_px=256, views=views, engine=engine)
+    *_, last = predictor.predict_windows(located(*size))
+    with torch.no_grad():
+        logits = engine(checkpoint_input(located(*size)))
+        full = model.upsample_grid(logits)[0, :, : size[0], : size[1]]
+    best = full.sort(dim=0).values
+    clear = (best[-1] - best[-2] > 1e-3).numpy()
+    expected = np.array(CLASSES.indices, np.uint8)[full.argmax(dim=0).numpy()]
+    assert (last.prediction.class_map == expected)[clear].all()
+    assert clear.mean() > 0.99
+    np.testing.assert_allclose(last.logits.values, logits[0], rtol=2e-3, atol=2e-3)
 
 
 @pytest.mark.parametrize("size", [(65, 81), (64, 64), (50, 37), (1, 1)])
