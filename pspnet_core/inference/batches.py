@@ -72,7 +72,9 @@ class Batches:
                     raise
                 self.size = len(part) // 2
                 logger.info("memory ran out with %d windows at once, going on with %d", len(part), self.size)
-                free_cached(self._device)
+            else:
+                continue
+            free_cached(self._device)  # not earlier: the error holds on to what was computed before memory ran out
         return results
 
 

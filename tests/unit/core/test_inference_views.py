@@ -1,6 +1,7 @@
 """Windows, mirrored and scaled views, batches and order of prediction, against plain references."""
 
 import json
+import weakref
 
 import numpy as np
 import pytest
@@ -185,6 +186,22 @@ def test_a_batch_is_halved_when_memory_runs_out(checkpoint, model, photo, monkey
     assert freed == [CPU, CPU]
     expected = Predictor(checkpoint, "cpu", window_px=256, engine=CountingEngine(model)).predict(wide)
     np.testing.assert_array_equal(prediction.class_map, expected.class_map)
+
+
+def test_memory_is_freed_when_what_failed_is_gone(monkeypatch):
+    """The error of a batch that did not fit holds on to what was computed of it."""
+    held, alive = [], []
+
+    def run(images):
+        computed = torch.zeros(10)
+        held.append(weakref.ref(computed))
+        if len(images) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return torch.zeros(len(images), 1)
+
+    monkeypatch.setattr(batches, "free_cached", lambda device: alive.append(held[-1]() is not None))
+    assert len(batches.Batches(run, 4, CPU)([None] * 4)) == 4
+    assert alive == [False, False]
 
 
 def test_windows_shrink_when_one_alone_is_too_large(checkpoint, model):
