@@ -28,7 +28,14 @@ logger = logging.getLogger(__name__)
 
 _SAMPLE_PX = 256
 _REPEATS = 3
+_MOST_OFF = 0.25  # of the spread of logits, on average
+_MOST_ROUNDED = 0.02  # of their size: where they hardly differ
 _WORTH = 0.85  # a way that comes later, and may be less exact, has to take this share of the time, or less
+
+_FAILURES = (ImportError, RuntimeError, OSError)
+"""What a way to compute that is not there, or does not work on this machine, raises."""
+
+_Maker = tuple[str, Callable[[], "Engine"]]
 
 
 class Engine(Protocol):
@@ -81,7 +88,7 @@ class TorchEngine:
 
 
 def make_engine(model: PSPNet, device: torch.device, tune: bool = False, folder: Path | None = None) -> Engine:
-    """An engine for ``model``.
+    """An engine for ``model``; a way to compute that fails here, or gives something else, is not taken.
 
     Args:
         model: Is copied.
@@ -97,37 +104,76 @@ def make_engine(model: PSPNet, device: torch.device, tune: bool = False, folder:
         return makers[0][1]()
     file = (folder or _measurements_folder()) / f"{_key(model, device, [name for name, _ in makers])}.json"
     if (known := _remembered(file)) is not None:
-        for name, maker in makers:
-            if name == known:
-                return maker()
+        for maker in makers:
+            engine = _working(maker, _sample(), None) if maker[0] == known else None
+            if engine is not None:
+                return engine
     best, seconds = _fastest(makers)
     _remember(file, best.name, seconds)
     return best
 
 
-def _makers(model: PSPNet, device: torch.device) -> list[tuple[str, Callable[[], Engine]]]:
-    makers: list[tuple[str, Callable[[], Engine]]] = []
+def _makers(model: PSPNet, device: torch.device) -> list[_Maker]:
+    """Ways to compute; the first one is float32 of torch."""
+    makers: list[_Maker] = []
     for numerics in numerics_to_try(device):
         dtype = str(numerics.dtype or torch.float32).removeprefix("torch.")
         layout = "" if numerics.memory_format == torch.contiguous_format else " channels_last"
         makers.append((f"torch {dtype}{layout}", lambda numerics=numerics: TorchEngine(model, numerics)))  # type: ignore[misc]
     if device.type == "cpu" and openvino.is_installed():
-        for dtype in openvino.dtypes():
+        for dtype in _openvino_dtypes():
             makers.append((f"openvino {dtype}", lambda dtype=dtype: openvino.OpenVinoEngine(model, dtype)))  # type: ignore[misc]
     return makers
 
 
-def _fastest(makers: Sequence[tuple[str, Callable[[], Engine]]]) -> tuple[Engine, dict[str, float]]:
-    best: Engine | None = None
-    seconds: dict[str, float] = {}
-    x = torch.randn(1, 3, _SAMPLE_PX, _SAMPLE_PX, generator=torch.Generator().manual_seed(0))
-    for name, maker in makers:
-        engine = maker()
-        seconds[name] = _time(engine, x)
-        if best is None or seconds[name] < _WORTH * seconds[best.name]:
+def _openvino_dtypes() -> tuple[str, ...]:
+    try:
+        return openvino.dtypes()
+    except _FAILURES as error:
+        logger.warning("OpenVINO does not work here: %s", error)
+        return ()
+
+
+def _sample() -> Tensor:
+    return torch.randn(1, 3, _SAMPLE_PX, _SAMPLE_PX, generator=torch.Generator().manual_seed(0))
+
+
+def _working(maker: _Maker, x: Tensor, expected: Tensor | None) -> Engine | None:
+    """An engine that computes ``x``, and what is expected where that is known; None where it does not."""
+    name, make = maker
+    try:
+        engine = make()
+        found = engine(x).float().cpu()
+    except _FAILURES as error:
+        logger.warning("%s does not work here: %s", name, error)
+        return None
+    if not bool(found.isfinite().all()) or (expected is not None and not _agree(found, expected)):
+        logger.warning("%s computes something else here, and is not used", name)
+        return None
+    return engine
+
+
+def _agree(found: Tensor, expected: Tensor) -> bool:
+    """Whether logits differ by no more than rounding to half precision explains, with room for deep networks."""
+    if found.shape != expected.shape:
+        return False
+    allowed = _MOST_OFF * expected.std() + _MOST_ROUNDED * expected.abs().mean()
+    return bool((found - expected).abs().mean() <= allowed + 1e-4)
+
+
+def _fastest(makers: Sequence[_Maker]) -> tuple[Engine, dict[str, float]]:
+    x = _sample()
+    best = makers[0][1]()
+    expected = best(x).float().cpu()
+    seconds = {best.name: _time(best, x)}
+    for maker in makers[1:]:
+        engine = _working(maker, x, expected)
+        if engine is None:
+            continue
+        seconds[maker[0]] = _time(engine, x)
+        if seconds[maker[0]] < _WORTH * seconds[best.name]:
             best = engine
         del engine
-    assert best is not None
     logger.info("fastest way to compute: %s of %s", best.name, seconds)
     return best, seconds
 
@@ -146,7 +192,11 @@ def _time(engine: Engine, x: Tensor) -> float:
 def _key(model: PSPNet, device: torch.device, names: Sequence[str]) -> str:
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     config = model.config.to_json() | {"num_classes": 0, "aux": []}
-    parts = [config, device.type, gpu, torch.__version__, openvino.version(), torch.get_num_threads(), list(names)]
+    try:
+        version = openvino.version()
+    except ImportError:  # installed without metadata
+        version = ""
+    parts = [config, device.type, gpu, torch.__version__, version, torch.get_num_threads(), list(names)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -1,5 +1,6 @@
 """Windows, mirrored and scaled views, batches and order of prediction, against plain references."""
 
+import importlib.metadata
 import json
 import weakref
 
@@ -344,6 +345,52 @@ def test_a_folder_that_cannot_be_written_does_not_matter(model, monkeypatch, tmp
     monkeypatch.setattr(engines, "_time", lambda engine, x: 1.0)
     (tmp_path / "file").touch()
     assert make_engine(model, CPU, True, tmp_path / "file").name == "torch float32"
+
+
+class BrokenEngine:
+    """Would be the fastest."""
+
+    device, bytes_per_value, name = CPU, 4, "openvino float32"
+
+    def __init__(self, model, dtype, fails):
+        self._engine, self._fails = TorchEngine(model, devices.Numerics(CPU, None, torch.contiguous_format)), fails
+        if fails == "made":
+            raise RuntimeError("the graph cannot be converted")
+
+    def __call__(self, x):
+        if self._fails == "called":
+            raise RuntimeError("the graph cannot be compiled")
+        result = self._engine(x)
+        return {"not finite": result / 0, "wrong": result.flip(1), None: result}[self._fails]
+
+
+def _fail(error):
+    def raise_error(*args):
+        raise error
+
+    return raise_error
+
+
+@pytest.mark.parametrize("fails", [None, "made", "called", "not finite", "wrong", "not loaded", "no metadata"])
+def test_an_engine_that_does_not_work_here_is_not_taken(model, monkeypatch, tmp_path, fails):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
+    monkeypatch.setattr(openvino, "is_installed", lambda: True)
+    monkeypatch.setattr(openvino, "version", lambda: "1")
+    monkeypatch.setattr(openvino, "dtypes", lambda: ("float32",))
+    monkeypatch.setattr(engines, "_time", lambda engine, x: 0.1 if engine.name.startswith("openvino") else 1.0)
+    broken = {"not loaded": None, "no metadata": None}.get(fails, fails)
+    monkeypatch.setattr(openvino, "OpenVinoEngine", lambda model, dtype: BrokenEngine(model, dtype, broken))
+    if fails == "not loaded":
+        monkeypatch.setattr(openvino, "dtypes", _fail(OSError("libopenvino.so: cannot open shared object file")))
+    if fails == "no metadata":
+        monkeypatch.setattr(openvino, "version", _fail(importlib.metadata.PackageNotFoundError("openvino")))
+    works = fails in (None, "no metadata")
+    expected = "openvino float32" if works else "torch float32"
+    assert make_engine(model, CPU, True, tmp_path).name == expected
+    assert make_engine(model, CPU, True, tmp_path).name == expected
+    if works:  # until a driver or a library is changed
+        monkeypatch.setattr(openvino, "OpenVinoEngine", lambda model, dtype: BrokenEngine(model, dtype, "called"))
+        assert make_engine(model, CPU, True, tmp_path).name == "torch float32"
 
 
 def test_openvino_gives_the_same(checkpoint, model, photo):
