@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pspnet_core.errors import ImageReadError
 from pspnet_core.imaging.read import read_draft, read_image, read_info
-from pspnet_core.imaging.source import ArraySource
+from pspnet_core.imaging.source import ArraySource, FileVersion
 from pspnet_core.imaging.tiff_source import NotInPiecesError, TiffSource
 from pspnet_core.memory import available_memory
 from pspnet_core.types import RgbImage
@@ -25,8 +25,6 @@ _WORTH_PX = 2_000_000
 """Below this the whole image is there as soon as a reduced one."""
 
 _DECODING_BYTES = 7  # a pixel: Pillow's four and our three
-
-FileVersion = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +59,7 @@ def open_steps(path: Path, page: int = 0, whole_px: int = WHOLE_PX) -> Iterator[
         ImageReadError: The file is missing, damaged, cut off, too large, not an image, or of values that cannot be
             shown, or the memory does not suffice.
     """
+    version = file_version(path)
     info = read_info(path, page)
     num_px = info.width * info.height
     is_tiff = path.suffix.lower() in _TIFF_SUFFIXES
@@ -74,7 +73,7 @@ def open_steps(path: Path, page: int = 0, whole_px: int = WHOLE_PX) -> Iterator[
         preview = _tiff_preview(path, page) if is_tiff else read_draft(path, page)
         if preview is not None:
             yield OpenStep(info.width, info.height, preview, None)
-    source = ArraySource(read_image(path, page))
+    source = ArraySource(read_image(path, page), version)
     yield OpenStep(source.width, source.height, None, source)
 
 
@@ -83,13 +82,14 @@ def open_source(path: Path, page: int = 0, whole_px: int = WHOLE_PX) -> ArraySou
 
     Args and Raises: as :func:`open_steps`.
     """
+    version = file_version(path)
     info = read_info(path, page)
     if info.width * info.height > whole_px and path.suffix.lower() in _TIFF_SUFFIXES:
         pieces = tiff_source(path, page)
         if pieces is not None:
             return pieces
     check_memory(path, info.width, info.height)
-    return ArraySource(read_image(path, page))
+    return ArraySource(read_image(path, page), version)
 
 
 def read_small(path: Path, page: int, max_side: int) -> RgbImage:
@@ -122,10 +122,13 @@ def tiff_source(path: Path, page: int = 0) -> TiffSource | None:
     Raises:
         ImageReadError: The file is missing, damaged, cut off, or too large.
     """
+    version = file_version(path)
     try:
-        return TiffSource(path, page)
+        source = TiffSource(path, page)
     except NotInPiecesError:
         return None
+    source.file_version = version
+    return source
 
 
 def _tiff_preview(path: Path, page: int) -> RgbImage | None:

@@ -12,6 +12,10 @@ from pspnet_core.types import Rect, RgbImage
 _SMALLEST_LEVEL_PX = 512
 
 
+FileVersion = tuple[int, int, int]
+"""What changes when a file is written again."""
+
+
 class ImageSource(Protocol):
     """An RGB image with levels: level 0 is full size, each next one half of the one before, rounded up."""
 
@@ -56,14 +60,16 @@ class ArraySource:
 
     Args:
         image: (H, W, 3) uint8 RGB; kept, not copied, and never changed.
+        file_version: Of the file before it was read; None where it comes from none.
 
     Raises:
         ValueError: Another shape or dtype.
     """
 
-    def __init__(self, image: RgbImage) -> None:
+    def __init__(self, image: RgbImage, file_version: FileVersion | None = None) -> None:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
             raise ValueError(f"expected a (H, W, 3) uint8 image, got {image.shape} {image.dtype}")
+        self.file_version = file_version
         self._levels = [image]
         self._num_levels = num_levels_of(image.shape[1], image.shape[0])
         self._lock = threading.Lock()

@@ -16,7 +16,7 @@ from PIL import Image
 from pspnet_core.errors import ImageReadError
 from pspnet_core.imaging.decoding import MAX_TILED_PIXELS, check_page, check_size, decoder, decoding
 from pspnet_core.imaging.read import oriented
-from pspnet_core.imaging.source import ArraySource, level_size, num_levels_of
+from pspnet_core.imaging.source import ArraySource, FileVersion, level_size, num_levels_of
 from pspnet_core.imaging.tiff_pages import StoredPage
 from pspnet_core.types import Rect, RgbImage
 
@@ -54,6 +54,8 @@ class TiffSource:
     """
 
     def __init__(self, path: Path, page: int = 0, cache_bytes: int = CACHE_BYTES) -> None:
+        self.file_version: FileVersion | None = None
+        """Of the file before it was opened, where that is known."""
         self._path = path
         self._cache_bytes = cache_bytes
         self._lock = threading.Lock()

@@ -13,7 +13,7 @@ from pspnet_core.imaging.opening import file_version
 from pspnet_core.types import Prediction, Rect, RgbImage
 
 if TYPE_CHECKING:
-    from pspnet_core.imaging.source import ImageSource
+    from pspnet_core.imaging.source import FileVersion, ImageSource
     from pspnet_core.inference.logit_store import LogitStore
     from pspnet_core.inference.logits import LogitGrid
     from pspnet_core.inference.predictor import Predictor
@@ -37,6 +37,8 @@ class Request:
         image_path: File of the image, whose logits are kept on the disk.
         page: Of the file.
         store: Keeps them; None for not at all.
+        image_version: Of the image's file before its pixels were read.
+        checkpoint_version: Of the version's file.
     """
 
     path: Path
@@ -49,6 +51,8 @@ class Request:
     image_path: Path | None = None
     page: int = 0
     store: LogitStore | None = None
+    image_version: FileVersion | None = None
+    checkpoint_version: FileVersion | None = None
 
     def now(
         self, preview: RgbImage | None, source: ImageSource | None, first: Rect | None, into: Prediction | None
@@ -58,9 +62,8 @@ class Request:
 
     def store_key(self) -> tuple[object, ...]:
         """What changes with either file."""
-        assert self.image_path is not None
-        files = (self.path, self.image_path)
-        return (*((str(file), file_version(file)) for file in files), self.page)
+        image = str(self.image_path), self.page, self.image_version
+        return str(self.path), self.checkpoint_version, *image
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +96,7 @@ class PredictionEngine:
     def __init__(self, device: str = "auto") -> None:
         self._device = device
         self._path: Path | None = None
+        self._version: FileVersion | None = None
         self._predictor: Predictor | None = None
 
     def prepare(self, path: Path) -> Iterator[Any]:
@@ -129,7 +133,9 @@ class PredictionEngine:
             yield from _told(predictor.predict_windows(request.source, first=request.first, into=into), into)
 
     def _load(self, path: Path) -> Iterator[Any]:
-        if self._path == path and self._predictor is not None:
+        version = file_version(path)
+        is_same = self._path == path and version in (self._version, None)
+        if is_same and self._predictor is not None:
             return
         from pspnet_core.inference.predictor import Predictor
         from pspnet_core.models.checkpoint import load_checkpoint
@@ -138,7 +144,7 @@ class PredictionEngine:
         checkpoint = load_checkpoint(path)
         yield None
         self._predictor = Predictor(checkpoint, device=self._device)
-        self._path = path
+        self._path, self._version = path, version
 
     def _known(self, request: Request) -> LogitGrid | None:
         if request.store is None or request.source is None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pspnet_core.errors import ImageReadError
-from pspnet_core.imaging.opening import FileVersion, file_version, open_source
+from pspnet_core.imaging.opening import file_version, open_source
 from pspnet_core.imaging.read import read_info
-from pspnet_core.imaging.source import ArraySource
+from pspnet_core.imaging.source import ArraySource, FileVersion
 from pspnet_core.memory import total_memory
 from pspnet_core.project.project import Item
 

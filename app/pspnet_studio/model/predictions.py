@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from platformdirs import user_cache_path
 from PySide6.QtCore import QObject, Signal
 
 from pspnet_core.errors import PspnetError
+from pspnet_core.imaging.opening import file_version
 from pspnet_core.inference.logit_store import LogitStore
 from pspnet_core.training.holdout import labelled_blocks
 from pspnet_core.types import Prediction, Rect
@@ -18,14 +19,27 @@ from pspnet_studio.jobs.prediction import COARSE_PX, Coarse, PartWritten, Predic
 from pspnet_studio.jobs.runner import JobHandle, Lane, Priority
 from pspnet_studio.messages import tr
 from pspnet_studio.model.document import Document
+from pspnet_studio.model.pixels import ImagePixels
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.training import Training
 
 if TYPE_CHECKING:
+    from pspnet_core.imaging.source import FileVersion
     from pspnet_core.inference.logits import LogitGrid
     from pspnet_core.inference.predictor import Predicted
 
 _CACHE_BYTES = 192 * 1024 * 1024
+
+
+class _Place(NamedTuple):
+    """What a prediction is of, as it was when its pixels were read."""
+
+    key: str
+    version: int
+    image: FileVersion | None
+    checkpoint: FileVersion | None
+
+
 _WORTH_PX = 3 * COARSE_PX // 2
 """Longest side from which a first answer from a reduced picture is much earlier than the answer itself."""
 
@@ -67,13 +81,16 @@ class Predictions(QObject):
         self._folder = cache
         self._handle: JobHandle | None = None
         self._ahead: JobHandle | None = None
-        self._cache: OrderedDict[tuple[str, int], Predicted] = OrderedDict()
+        self._tried: list[_Place] = []  # neighbours of the open image; the last one belongs to the job, if there is one
+        self._waited_for: ImagePixels | None = None
+        self._cache: OrderedDict[_Place, Predicted] = OrderedDict()
         self._first: tuple[Document, int, Prediction] | None = None  # the answer that parts are written to
         self._visible: Callable[[], Rect | None] = lambda: None
         self.state = "none"
         """``none`` (no image), ``no_version``, ``running``, ``ready`` or ``failed``."""
         session.document_changed.connect(self._on_document_changed)
         session.project_changed.connect(self._forget)
+        session.loading_changed.connect(self._on_loading_changed)
         session.neighbours.finished.connect(self._predict_ahead)
         training.current_changed.connect(self.refresh)
 
@@ -100,7 +117,7 @@ class Predictions(QObject):
             self._set_ready()
             return
         self._start(document, version)
-        self._set_state("running")
+        self._set_state("running" if self._handle is not None or self._session.is_loading else "failed")
 
     def logits_of(self, item_key: str) -> LogitGrid | None:
         """What the current version's own prediction of an image was made from; None where it is not kept."""
@@ -122,9 +139,22 @@ class Predictions(QObject):
         document = self._session.document
         if self._first is not None and self._first[0] is not document:
             self._first = None
+        if self._waited_for is not None:
+            self._waited_for.loaded.disconnect(self.refresh)
+            self._waited_for = None
         if document is not None and not document.pixels.is_loaded:
+            self._waited_for = document.pixels
             document.pixels.loaded.connect(self.refresh)
+        self._tried.clear()
         self.refresh()
+
+    def _on_loading_changed(self, is_loading: bool) -> None:
+        """What cannot be read gets no more than the first answer."""
+        document = self._session.document
+        if document is None or document.pixels.is_loaded or self._handle is not None:
+            return
+        if self.state in ("running", "failed"):
+            self._set_state("running" if is_loading else "failed")
 
     def _prepare(self, version: int) -> None:
         """Load the version while the image is still being read."""
@@ -148,8 +178,8 @@ class Predictions(QObject):
             into = self._first[2]
         if pixels.source is None and (preview is None or into is not None):
             return  # comes back when the image itself is there
-        key, request = document.item_key, self._request(document.item_key, document.shape, version)
-        request = request.now(preview, pixels.source, self._visible(), into)
+        place = self._place(document.item_key, version)
+        request = self._request(place, document.shape).now(preview, pixels.source, self._visible(), into)
 
         def on_event(event: Any) -> None:
             if isinstance(event, Coarse):
@@ -163,9 +193,11 @@ class Predictions(QObject):
             if request.source is None:  # the reduced picture alone: the image itself may have come meanwhile
                 if pixels.source is not None:
                     self.refresh()
+                elif not self._session.is_loading:
+                    self._set_state("failed")
                 return
             self._first = None
-            self._remember((key, version), last)
+            self._remember(place, last)
             self._keep(request, last)
             self._show(last.prediction, version)
             self._set_ready()
@@ -205,22 +237,25 @@ class Predictions(QObject):
     # --- its neighbours
 
     def _predict_ahead(self) -> None:
-        """Predict the next image that is not known, from its picture if that was read ahead."""
+        """Predict the next image that is not known, from its picture if that was read ahead; each one once."""
         version = self._training.current_version
         if self.state != "ready" or version is None or self._ahead is not None:
             return
         pictures = self._session.neighbours.pictures
         for item in self._session.neighbours.items:
-            source = pictures.get(item) if (item.key, version) not in self._cache else None
-            if source is None:
+            place = self._place(item.key, version)
+            if place in self._cache or place in self._tried:
                 continue
-            key = item.key
-            request = self._request(key, (source.height, source.width), version).now(None, source, None, None)
+            source = pictures.get(item)
+            if source is None or source.file_version != place.image:
+                continue
+            self._tried.append(place)
+            request = self._request(place, (source.height, source.width)).now(None, source, None, None)
 
-            def on_done(last: Any, request: Request = request, key: str = key) -> None:
+            def on_done(last: Any, request: Request = request, place: _Place = place) -> None:
                 self._ahead = None
                 if self._training.current_version == version:
-                    self._remember((key, version), last)
+                    self._remember(place, last)
                     self._keep(request, last)
                     self._predict_ahead()
 
@@ -239,36 +274,58 @@ class Predictions(QObject):
 
     # --- what is kept
 
-    def _request(self, key: str, shape: tuple[int, int], version: int) -> Request:
+    def _place(self, key: str, version: int) -> _Place:
+        """Where the prediction of an image as it is belongs: of the open one, as it was when it was read."""
+        document, project = self._session.document, self._session.project
+        assert project is not None
+        if document is not None and document.item_key == key and document.pixels.source is not None:
+            image = document.pixels.source.file_version
+        else:
+            image = file_version(project.item(key).image_path)
+        return _Place(key, version, image, file_version(self._training.checkpoint_path(version)))
+
+    def _request(self, place: _Place, shape: tuple[int, int]) -> Request:
         project = self._session.project
         assert project is not None
-        item = project.item(key)
+        item = project.item(place.key)
         folder = self._folder or user_cache_path("pspnet-studio", appauthor=False) / "logits"
-        store = LogitStore(folder / project.uuid)
         return Request(
-            self._training.checkpoint_path(version), *shape, image_path=item.image_path, page=item.page, store=store
+            self._training.checkpoint_path(place.version),
+            *shape,
+            image_path=item.image_path,
+            page=item.page,
+            store=LogitStore(folder / project.uuid) if place.image is not None else None,
+            image_version=place.image,
+            checkpoint_version=place.checkpoint,
         )
 
     def _known(self, key: str) -> Predicted | None:
-        version = self._training.current_version
-        if version is None or (known := self._cache.get((key, version))) is None:
+        document, version = self._session.document, self._training.current_version
+        if version is None or self._session.project is None or all(place.key != key for place in self._cache):
             return None
-        self._cache.move_to_end((key, version))
+        place = self._place(key, version)
+        if (known := self._cache.get(place)) is None:
+            return None
+        if document is not None and document.item_key == key and known.prediction.class_map.shape != document.shape:
+            return None
+        self._cache.move_to_end(place)
         return known
 
-    def _remember(self, key: tuple[str, int], predicted: Predicted) -> None:
-        self._cache[key] = predicted
-        self._cache.move_to_end(key)
+    def _remember(self, place: _Place, predicted: Predicted) -> None:
+        for other in list(self._cache):
+            if other[:2] == place[:2]:
+                del self._cache[other]  # of a file that was written again since
+        self._cache[place] = predicted
         open_key = self._session.current_key
         for other in list(self._cache):
             if sum(_num_bytes(known) for known in self._cache.values()) <= _CACHE_BYTES:
                 return
-            if other[0] != open_key and (other != key or len(self._cache) > 1):
+            if other.key != open_key and (other != place or len(self._cache) > 1):
                 del self._cache[other]
 
     def _keep(self, request: Request, predicted: Predicted) -> None:
         logits = predicted.logits
-        if logits is None:
+        if logits is None or request.store is None:
             return
         self._session.runner.call(
             Lane.IO,
@@ -286,6 +343,8 @@ class Predictions(QObject):
         for job in (self._handle, self._ahead):
             if job is not None:
                 job.cancel()
+        if self._ahead is not None:
+            del self._tried[-1:]  # has to be asked for again
         self._handle = self._ahead = None
 
     def _set_state(self, state: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,18 @@ from pytestqt.qtbot import QtBot
 
 torch = pytest.importorskip("torch")
 
+from pspnet_core.errors import ImageReadError  # noqa: E402
+from pspnet_core.imaging.opening import OpenStep  # noqa: E402
+from pspnet_core.imaging.source import ArraySource  # noqa: E402
 from pspnet_core.inference import Predictor  # noqa: E402
 from pspnet_core.models import PSPNet, PSPNetConfig  # noqa: E402
 from pspnet_core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint  # noqa: E402
 from pspnet_core.project.project import Project  # noqa: E402
 from pspnet_core.types import Rect  # noqa: E402
+from pspnet_studio.jobs import opening  # noqa: E402
 from pspnet_studio.jobs.prediction import Coarse, PartWritten, PredictionEngine, Request  # noqa: E402
 from pspnet_studio.jobs.runner import JobRunner  # noqa: E402
+from pspnet_studio.model import predictions  # noqa: E402
 from pspnet_studio.model.predictions import Predictions  # noqa: E402
 from pspnet_studio.model.session import Session  # noqa: E402
 from pspnet_studio.model.tool_state import ToolState  # noqa: E402
@@ -158,13 +164,120 @@ def test_neighbours_are_predicted_ahead(qtbot: QtBot, rigs: list[Rig], folder: P
     rig = rigs[0]
     rig.open(qtbot, folder)
     qtbot.waitUntil(lambda: rig.predictions.base_of("1.png") is not None, timeout=60_000)
-    asked = len(rig.engine.requests)
     rig.session.go_to("1.png")
     qtbot.waitUntil(lambda: rig.ready[-1] == "1.png", timeout=60_000)
     document = rig.session.document
     assert document is not None
     assert document.prediction is rig.predictions.base_of("1.png")
-    assert [request.image_path for request in rig.engine.requests[asked:]][:1] in ([], [folder / "2.png"])
+    qtbot.waitUntil(lambda: rig.predictions.base_of("2.png") is not None, timeout=60_000)
+    assert [request.image_path for request in rig.engine.requests] == [folder / f"{number}.png" for number in range(3)]
+
+
+def test_each_neighbour_is_asked_for_once(
+    qtbot: QtBot, rigs: list[Rig], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where they cannot all be kept."""
+    monkeypatch.setattr(predictions, "_CACHE_BYTES", 100_000)
+    rig = rigs[0]
+    rig.session.open_folder(folder)
+    qtbot.waitUntil(lambda: rig.session.document is not None, timeout=60_000)
+    rig.session.go_to("1.png")
+    qtbot.waitUntil(lambda: bool(rig.ready) and rig.ready[-1] == "1.png", timeout=60_000)
+
+    def asked_after() -> list[str]:
+        names = [request.image_path.name for request in rig.engine.requests if request.image_path is not None]
+        return names[len(names) - names[::-1].index("1.png") :]
+
+    qtbot.waitUntil(lambda: asked_after()[:2] == ["2.png", "0.png"], timeout=60_000)
+    for _ in range(3):  # whoever asks again
+        qtbot.waitUntil(lambda: rig.predictions._ahead is None, timeout=60_000)
+        rig.session.neighbours.finished.emit()
+    assert rig.predictions._ahead is None
+    assert asked_after() == ["2.png", "0.png"]
+    assert rig.predictions.base_of("1.png") is not None
+
+
+def test_a_file_that_was_written_again_is_predicted_again(qtbot: QtBot, rigs: list[Rig], folder: Path) -> None:
+    rig = rigs[0]
+    rig.open(qtbot, folder)
+    for size in (SIZE, (300, 400)):
+        rig.session.go_to("1.png")
+        qtbot.waitUntil(lambda: rig.ready[-1] == "1.png", timeout=60_000)
+        old = rig.predictions.base_of("0.png")
+        Image.fromarray(np.full((*size, 3), 200, np.uint8)).save(folder / "0.png")
+        assert old is not None
+        assert rig.predictions.base_of("0.png") is None
+        rig.ready.clear()
+        rig.session.go_to("0.png")
+        qtbot.waitUntil(lambda: rig.ready[-1:] == ["0.png"], timeout=60_000)
+        document = rig.session.document
+        assert document is not None
+        assert document.shape == size
+        assert document.prediction is not None
+        assert document.prediction is rig.predictions.base_of("0.png")
+        expected = Predictor(load_checkpoint(rig.training.checkpoint_path(1)), "cpu").predict(document.image)
+        np.testing.assert_array_equal(document.prediction.class_map, expected.class_map)
+
+
+class SlowFile:
+    """Opens with a reduced picture, and waits before it can be read or cannot."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.go_on = threading.Event()
+        self.is_broken = True
+        monkeypatch.setattr(opening, "open_steps", self._steps)
+
+    def _steps(self, path: Path, page: int) -> Iterator[OpenStep]:
+        image = np.zeros((*SIZE, 3), np.uint8)
+        yield OpenStep(SIZE[1], SIZE[0], image[::2, ::2], None)
+        assert self.go_on.wait(60)
+        if self.is_broken:
+            raise ImageReadError("It cannot be read.", "", "")
+        yield OpenStep(SIZE[1], SIZE[0], None, ArraySource(image))
+
+
+@pytest.mark.parametrize("is_answered", [False, True])
+def test_an_image_that_cannot_be_read_is_not_waited_for(
+    qtbot: QtBot, rigs: list[Rig], folder: Path, monkeypatch: pytest.MonkeyPatch, is_answered: bool
+) -> None:
+    rig, file = rigs[0], SlowFile(monkeypatch)
+    if not is_answered:
+        rig.training.current_version = None
+    rig.session.open_folder(folder)
+    qtbot.waitUntil(lambda: rig.session.document is not None, timeout=60_000)
+    document = rig.session.document
+    assert document is not None
+    assert document.fill_unlabelled(0)  # what is painted on keeps what there is of the image
+    if is_answered:
+        qtbot.waitUntil(lambda: document.prediction is not None, timeout=60_000)
+    file.go_on.set()
+    qtbot.waitUntil(lambda: not rig.session.is_loading, timeout=60_000)
+    rig.training.current_version = 1
+    rig.training.current_changed.emit()
+    qtbot.waitUntil(lambda: rig.predictions.state == "failed", timeout=60_000)
+    assert rig.session.document is document
+    assert not rig.ready
+
+
+def test_an_image_that_comes_is_looked_at_once(
+    qtbot: QtBot, rigs: list[Rig], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig, file = rigs[0], SlowFile(monkeypatch)
+    file.is_broken = False
+    rig.session.open_folder(folder)
+    qtbot.waitUntil(lambda: rig.session.document is not None and rig.session.document.prediction is not None)
+    for _ in range(3):
+        rig.session.document_changed.emit()
+    before = len(rig.engine.requests)
+    document = rig.session.document
+    assert document is not None
+    calls: list[None] = []
+    monkeypatch.setattr(rig.predictions, "_start", lambda *_: calls.append(None))
+    document.pixels.loaded.emit()
+    assert len(calls) == 1
+    assert len(rig.engine.requests) - before <= 1
+    monkeypatch.undo()
+    file.go_on.set()
 
 
 def test_logits_come_back_from_the_disk(qtbot: QtBot, rigs: list[Rig], folder: Path, tmp_path: Path) -> None:
@@ -201,11 +314,23 @@ def test_parts_do_not_lie_over_what_follows_the_hand(
     )
     rig.open(qtbot, folder)
     assert late
-    assert [rect for rect, prediction in seen if prediction is late[0]] in ([], [Rect(0, 0, SIZE[1], SIZE[0])])
+    assert any(isinstance(event, PartWritten) for event in rig.engine.events)  # which nobody is told of
+    assert [rect for rect, _ in seen] == [Rect(0, 0, SIZE[1], SIZE[0])]  # the fine one, when it is complete
+    assert seen[0][1] is rig.predictions.base_of("0.png")
 
 
 def test_what_is_seen_is_asked_for_first(qtbot: QtBot, rigs: list[Rig], folder: Path) -> None:
     rig = rigs[0]
-    rig.predictions.look_through(lambda: Rect(900, 500, 50, 50))
+    wanted = Rect(900, 500, 50, 50)
+    rig.predictions.look_through(lambda: wanted)
     rig.open(qtbot, folder)
-    assert rig.engine.requests[-1].first == Rect(900, 500, 50, 50) or rig.engine.requests[0].first is not None
+    seen, windows = np.zeros(SIZE, bool), 0
+    for event in rig.engine.events:
+        windows += type(event).__name__ == "WindowDone"
+        if isinstance(event, PartWritten):
+            seen[event.rect.slices] = True
+            if seen[wanted.slices].all():
+                break
+    assert seen[wanted.slices].all()
+    assert windows == 2  # of six, those that see it
+    assert not seen[:, :600].any()
