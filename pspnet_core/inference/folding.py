@@ -70,6 +70,41 @@ def rounded(weight: Tensor, dtype: torch.dtype) -> Tensor:
     return result.t().reshape(weight.shape).to(weight.device)
 
 
+def pool_cells(x: Tensor, bins: tuple[int, ...]) -> list[Tensor]:
+    """``F.adaptive_avg_pool2d(x, b)`` for several b at once, without a copy of ``x``; sums are float32.
+
+    Args:
+        x: (N, C, h, w) of any type and layout.
+        bins: Each b.
+
+    Returns:
+        (N, C, b, b) float32 for each b.
+    """
+    cells = [[_cells(length, side) for length in x.shape[2:]] for side in bins]
+    edges = [sorted({edge for pair in cells for cell in pair[axis] for edge in cell}) for axis in (0, 1)]
+    lines = []
+    for start, stop in pairwise(edges[0]):
+        line = x.new_zeros(*x.shape[:2], x.shape[3], dtype=torch.float32)
+        for first, end in bands(stop - start, x[:, :, 0].numel() * 4):
+            line += x[:, :, start + first : start + end].float().sum(dim=2)
+        lines.append(torch.stack([line[..., a:b].sum(dim=2) for a, b in pairwise(edges[1])], dim=2))
+    sums = torch.stack(lines, dim=2)  # (N, C, parts of rows, parts of columns)
+    results = []
+    for rows, columns in cells:
+        down, across = (
+            torch.tensor([[float(a <= edge < b) for edge in known[:-1]] for a, b in line], device=x.device)
+            for line, known in zip((rows, columns), edges, strict=True)
+        )
+        areas = torch.tensor([[float((b - a) * (d - c)) for c, d in columns] for a, b in rows], device=x.device)
+        results.append(down @ sums @ across.t() / areas)
+    return results
+
+
+def _cells(length: int, side: int) -> list[tuple[int, int]]:
+    """First position and end of each cell, which may overlap. Source: PyTorch's ``AdaptiveAveragePooling.cpp``."""
+    return [(i * length // side, -(-(i + 1) * length // side)) for i in range(side)]
+
+
 class LeanBlock(nn.Module):
     """A block of a ResNet, batch norms folded, that holds one input and one output and little besides.
 

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pspnet_core.inference.folding import bands, folded, is_traced, rounded
+from pspnet_core.inference.folding import bands, folded, is_traced, pool_cells, rounded
 from pspnet_core.models.backbones.resnet import ResNet
+from pspnet_core.models.pooling import pool_by_matrices
 from pspnet_core.models.pspnet import PSPNet
 
 _STEM_PX = 128  # rows of the image that go through a stem at once
@@ -149,8 +150,9 @@ class InferenceNetwork(nn.Module):
         Row 3 * tap + cell of the kernel's taps above, at and below.
         """
         results = []
-        for side, branch, weight in zip(self.bins, self.branches, self.branch_weights, strict=True):
-            y = branch(F.adaptive_avg_pool2d(x, side)).float()  # (N, c, b, b)
+        pooled = [pool_by_matrices(x, b) for b in self.bins] if is_traced() else pool_cells(x, self.bins)
+        for side, cells, branch, weight in zip(self.bins, pooled, self.branches, self.branch_weights, strict=True):
+            y = branch(cells.to(x.dtype)).float()  # (N, c, b, b)
             taps = torch.einsum("ncij,ocyx->nyixjo", y, weight.float())  # (N, 3, b, 3, b, O)
             results.append(taps.reshape(y.shape[0], 3 * side, 3 * side, -1))
         return results

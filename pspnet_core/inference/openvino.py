@@ -13,6 +13,7 @@ from torch import Tensor
 from pspnet_core.inference.network import InferenceNetwork
 from pspnet_core.models.pspnet import PSPNet
 
+_LARGE_PX = 1_000_000
 _EXAMPLE_PX = (96, 160)  # multiples of 32 that differ, so that height and width cannot be taken for one another
 
 
@@ -37,6 +38,8 @@ def dtypes() -> tuple[str, ...]:
 class OpenVinoEngine:
     """A network as a compiled graph of OpenVINO, for every input size, in memory only.
 
+    Large inputs get a graph compiled for their size, which needs less memory; it is kept until another size comes.
+
     Args:
         model: Is read.
         dtype: One of :func:`dtypes`.
@@ -52,26 +55,45 @@ class OpenVinoEngine:
         network = InferenceNetwork(model)
         if dtype == "bfloat16":
             network.round_weights(torch.bfloat16)
-        graph = self._convert(network)
-        graph.reshape([-1, 3, -1, -1])
-        settings = {
+        self._core = openvino.Core()
+        self._graph = _converted(network)
+        self._settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if dtype == "bfloat16" else "f32",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "NUM_STREAMS": 1,
             "PERFORMANCE_HINT": "LATENCY",
         }
-        self._request = openvino.Core().compile_model(graph, "CPU", settings).create_infer_request()
+        self._compiled: dict[bool, tuple[tuple[int, ...], Any]] = {}  # for large inputs, and for others
 
     def __call__(self, x: Tensor) -> Tensor:
         """See :class:`pspnet_core.inference.engines.Engine`."""
-        (result,) = self._request.infer([x.contiguous().numpy()], share_inputs=True, share_outputs=False).values()
+        x = x.contiguous()
+        is_large = x[:, 0].numel() >= _LARGE_PX
+        compiled = self._compile(tuple(x.shape) if is_large else (-1, 3, -1, -1), is_large)
+        request = compiled.create_infer_request()
+        (result,) = request.infer([x.numpy()], share_inputs=True, share_outputs=False).values()
+        if is_large:
+            del request
+            compiled.release_memory()  # of what lies between the layers: it would stay until the next image
         return torch.from_numpy(result)
 
-    def _convert(self, network: InferenceNetwork) -> Any:
-        import openvino
+    def _compile(self, shape: tuple[int, ...], is_large: bool) -> Any:
+        known = self._compiled.get(is_large)
+        if known is not None and known[0] == shape:
+            return known[1]
+        self._compiled.pop(is_large, None)
+        del known
+        self._graph.reshape(list(shape))
+        compiled = self._core.compile_model(self._graph, "CPU", self._settings)
+        self._compiled[is_large] = shape, compiled
+        return compiled
 
-        example = torch.zeros(1, 3, *_EXAMPLE_PX)
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of sizes that the trace keeps: they follow from the network's stride
-            traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
-            return openvino.convert_model(traced, example_input=example)
+
+def _converted(network: InferenceNetwork) -> Any:
+    import openvino
+
+    example = torch.zeros(1, 3, *_EXAMPLE_PX)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of sizes that the trace keeps: they follow from the network's stride
+        traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
+        return openvino.convert_model(traced, example_input=example)

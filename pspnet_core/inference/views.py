@@ -112,7 +112,8 @@ def _scaled(image: RgbImage, scale: float) -> RgbImage:
 
 def _grid_logits(x: Tensor, mirrored: bool, run: Run, config: PSPNetConfig) -> Tensor:
     height, width = x.shape[-2:]
-    padded = F.pad(x, (0, padding(width, config), 0, padding(height, config)))  # with the mean colour
+    right, below = padding(width, config), padding(height, config)
+    padded = F.pad(x, (0, right, 0, below)) if right or below else x  # with the mean colour
     # Padded before it is mirrored: then the logits of both lie on the same pixels.
     logits = run(padded.flip(-1)).flip(-1) if mirrored else run(padded)
     rows, columns = grid_shape(height, width, config.logit_stride, config.align_corners)

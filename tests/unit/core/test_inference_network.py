@@ -71,6 +71,17 @@ def test_low_precision_is_near_and_logits_are_float32():
     assert (found - expected).abs().mean() < 0.05 * expected.std()
 
 
+@pytest.mark.parametrize("size", [(1, 1), (2, 9), (7, 5), (12, 24), (13, 31)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_pooling_of_several_grids_at_once(size, layout, monkeypatch):
+    monkeypatch.setattr(folding, "_BAND_BYTES", 100)
+    x = torch.randn(2, 6, *size).contiguous(memory_format=layout)
+    bins = (1, 2, 3, 6, 8)
+    for side, found in zip(bins, folding.pool_cells(x, bins), strict=True):
+        torch.testing.assert_close(found, torch.nn.functional.adaptive_avg_pool2d(x, side), rtol=1e-5, atol=1e-6)
+    assert folding.pool_cells(x.bfloat16(), bins)[0].dtype == torch.float32
+
+
 def test_rounded_weights_keep_the_sum_of_each_filter():
     weight = torch.randn(8, 40, 3, 3)
     result = folding.rounded(weight, torch.bfloat16)
