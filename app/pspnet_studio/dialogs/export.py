@@ -61,10 +61,11 @@ class ExportDialog(QDialog):
         self._keeps, self._trial = QLabel(self), QLabel(self)
         self._folder = QLineEdit(str(folder), self)
         self._folder.setAcceptDrops(False)
+        counts = {split: count for split, count in (splits or {}).items() if count}
         self._splits = {
             split: QCheckBox(tr(f"{split.value} ({{count}})").format(count=count), self)
-            for split, count in (splits or {}).items()
-            if count
+            for split, count in counts.items()
+            if len(counts) > 1  # there is nothing to choose from one
         }
         self._shapes = QComboBox(self)
         self._shapes.addItem(tr("Polygons; masks where there are holes"), "auto")
@@ -132,7 +133,7 @@ class ExportDialog(QDialog):
         form.addWidget(self._keeps, 1, 1)
         form.addWidget(label(tr("Fol&der"), self._folder), 2, 0)
         form.addLayout(row, 2, 1)
-        if len(self._splits) > 1:
+        if self._splits:
             boxes = QHBoxLayout()
             for box in self._splits.values():
                 box.setChecked(True)

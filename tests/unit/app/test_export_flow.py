@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtWidgets import QProgressDialog
+from PySide6.QtWidgets import QCheckBox, QProgressDialog, QPushButton
 from pytestqt.qtbot import QtBot
 
 from pspnet_core.errors import PspnetError
 from pspnet_core.export.masks import ExportFinished
 from pspnet_core.project.project import Notice, Project
+from pspnet_core.project.records import Split
 from pspnet_studio.bootstrap import Studio
 from pspnet_studio.dialogs.export import ExportDialog
 from pspnet_studio.windows.export_flow import ExportFlow, words_of
@@ -181,3 +182,21 @@ def test_listeners_of_an_image_are_connected_once_after_a_failed_load(
         before = document.receivers(f"2{signal}")
         studio.session.document_changed.emit()
         assert document.receivers(f"2{signal}") == before
+
+
+@pytest.mark.parametrize(
+    "splits", [{}, {Split.TRAIN: 2}, {Split.TRAIN: 2, Split.TEST: 0}, {Split.TRAIN: 2, Split.VAL: 1}]
+)
+def test_masks_of_one_split_or_of_several_can_be_exported(
+    qtbot: QtBot, tmp_path: Path, splits: dict[Split, int]
+) -> None:
+    dialog = ExportDialog(tmp_path, 3, splits=splits)
+    qtbot.addWidget(dialog)
+    export = next(b for b in dialog.findChildren(QPushButton) if b.text() == "Export")
+    assert export.isEnabled()
+    assert dialog.options["splits"] is None
+    boxes = [box for box in dialog.findChildren(QCheckBox) if "(" in box.text()]
+    assert len(boxes) == (2 if Split.VAL in splits else 0)
+    for box in boxes:
+        box.setChecked(False)
+    assert export.isEnabled() == (not boxes)
