@@ -5,7 +5,6 @@ A cache: whatever is missing, damaged or of another version is computed again.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pspnet_core.atomic import write_bytes
+from pspnet_core.cache_folder import delete_oldest, hashed_name
 from pspnet_core.inference.logits import LogitGrid, grid_shape
 
 BUDGET_BYTES = 1024 * 1024 * 1024
@@ -58,25 +58,10 @@ class LogitStore:
         if grid.num_bytes > self._budget // 4 or path.exists():
             return
         write_bytes(path, _encoded(grid))
-        self._tidy()
+        delete_oldest(self._folder, "*.logits", self._budget)
 
     def _path(self, key: Sequence[object]) -> Path:
-        return self._folder / f"{hashlib.sha256(repr(tuple(key)).encode()).hexdigest()[:32]}.logits"
-
-    def _tidy(self) -> None:
-        files = []
-        for path in self._folder.glob("*.logits"):
-            try:
-                status = path.stat()
-            except OSError:  # another process tidies, too
-                continue
-            files.append((status.st_mtime_ns, status.st_size, path))
-        total = sum(size for _, size, _ in files)
-        for _, size, path in sorted(files):
-            if total <= self._budget:
-                return
-            path.unlink(missing_ok=True)
-            total -= size
+        return self._folder / f"{hashed_name(key)}.logits"
 
 
 def _encoded(grid: LogitGrid) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import logging
 import zipfile
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pspnet_core.atomic import write_bytes
+from pspnet_core.cache_folder import delete_oldest, hashed_name
 from pspnet_core.errors import PspnetError, StorageError
 from pspnet_core.imaging.opening import file_version, read_small
 from pspnet_core.imaging.source import ArraySource
@@ -131,22 +131,10 @@ class SummaryStore:
 
     def tidy(self) -> None:
         """Delete the oldest files while all together are too large."""
-        files = []
-        for path in self._folder.glob("*.npz"):
-            try:
-                status = path.stat()
-            except OSError:  # another process tidies, too
-                continue
-            files.append((status.st_mtime_ns, status.st_size, path))
-        total = sum(size for _, size, _ in files)
-        for _, size, path in sorted(files):
-            if total <= self._budget:
-                return
-            path.unlink(missing_ok=True)
-            total -= size
+        delete_oldest(self._folder, "*.npz", self._budget)
 
     def _path(self, key: Sequence[object]) -> Path:
-        return self._folder / f"{hashlib.sha256(repr(tuple(key)).encode()).hexdigest()[:32]}.npz"
+        return self._folder / f"{hashed_name(key)}.npz"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
