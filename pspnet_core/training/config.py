@@ -12,6 +12,9 @@ from pspnet_core.models.checkpoint import Checkpoint
 from pspnet_core.models.config import PSPNetConfig
 from pspnet_core.training.data import CACHE_BYTES, LabelledImage
 
+Mode = Literal["quick", "full"]
+MODES: tuple[Mode, ...] = ("quick", "full")
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -47,6 +50,16 @@ class Recipe:
     clip_norm: float = 5.0
     ema_share: float = 0.05
 
+    @classmethod
+    def quick(cls) -> Recipe:
+        """For about a minute, from a version that exists."""
+        return cls()
+
+    @classmethod
+    def full(cls) -> Recipe:
+        """For as long as it gets better."""
+        return cls()
+
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
@@ -62,15 +75,19 @@ class TrainConfig:
         weights: File with the ImageNet weights of the backbone; None = what is on this computer.
         seconds: Wall time for everything, from the first to the last event. Either this or ``steps``.
         steps: Number of steps; the result then depends on nothing but data, recipe and seed.
+        mode: ``quick`` uses the time it is given; ``full`` ends before that once it does not get better any more.
         seed: Of weights, crops and dropout.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         num_threads: Torch threads of the calling thread; None leaves them as they are.
         cache_bytes: Memory for decoded images.
-        recipe: How to learn.
+        recipe: How to learn; that of the mode when not given.
+        state_file: Where the state is kept while it runs, so that a run of the same configuration on the same data goes
+            on from there after a restart; nowhere when not given.
         origin: Kept in the checkpoint, plain JSON values.
 
     Raises:
-        ValueError: Neither or both of seconds and steps, no classes, or classes that do not fit the model.
+        ValueError: Neither or both of seconds and steps, an unknown mode, no classes, or classes that do not fit the
+            model.
     """
 
     train: Sequence[LabelledImage]
@@ -81,11 +98,13 @@ class TrainConfig:
     weights: Path | None = None
     seconds: float | None = None
     steps: int | None = None
+    mode: Mode = "full"
     seed: int = 0
     device: str = "auto"
     num_threads: int | None = None
     cache_bytes: int = CACHE_BYTES
-    recipe: Recipe = field(default_factory=Recipe)
+    recipe: Recipe | None = None
+    state_file: Path | None = None
     origin: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -99,6 +118,15 @@ class TrainConfig:
             raise ValueError(f"{len(self.classes)} classes for a network with {self.model.num_classes} channels")
         if isinstance(self.init, str) and self.init not in ("imagenet", "none"):
             raise ValueError(f"init must be imagenet, none or a checkpoint, found {self.init!r}")
+        if self.mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, found {self.mode!r}")
+
+    @property
+    def chosen_recipe(self) -> Recipe:
+        """:attr:`recipe`, or that of the mode."""
+        if self.recipe is not None:
+            return self.recipe
+        return Recipe.quick() if self.mode == "quick" else Recipe.full()
 
     @property
     def network(self) -> PSPNetConfig:

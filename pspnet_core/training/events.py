@@ -67,6 +67,56 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """How long training will take; fixed after the first steps, whose speed was measured.
+
+    Attributes:
+        steps: In all. With these, the same seed and the same data give the same losses.
+        seconds: From the start to the last event, as far as one can tell.
+    """
+
+    steps: int
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary."""
+        return {"event": "planned", "steps": self.steps, "seconds": round(self.seconds, 2)}
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Training goes on where it was interrupted.
+
+    Attributes:
+        step: Steps done before.
+    """
+
+    step: int
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary."""
+        return {"event": "resumed", "step": self.step}
+
+
+@dataclass(frozen=True, slots=True)
+class Adjusted:
+    """Something went wrong, and training goes on in another way.
+
+    Attributes:
+        what: ``memory`` (smaller parts of a batch, or smaller crops), ``rate`` (rolled back, lower learning rate),
+            ``state`` (the kept state was of no use, or could not be kept), or ``time`` (ended at the limit).
+        detail: In words, for people.
+    """
+
+    what: str
+    detail: str
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary."""
+        return {"event": "adjusted", "what": self.what, "detail": self.detail}
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluated:
     """Scores on held-out pixels.
 
@@ -139,7 +189,7 @@ class Decided:
         }
 
 
-TrainEvent = Phase | Step | Evaluated | Finished
+TrainEvent = Phase | Planned | Resumed | Adjusted | Step | Evaluated | Finished
 
 
 def insisting(events: Generator[TrainEvent, None, _T]) -> Generator[TrainEvent, None, _T]:

@@ -61,7 +61,7 @@ def finetune(
         StorageError: The version could not be written.
     """
     set_threads(num_threads)
-    configure = partial(TrainConfig, seed=seed, device=device, recipe=recipe or Recipe())
+    configure = partial(TrainConfig, seed=seed, device=device, recipe=recipe)
     start = start or Start.of(project.settings)
     try:
         yield (yield from _finetune(project, seconds, device, start, configure))

@@ -39,7 +39,7 @@ class Learner:
     """
 
     def __init__(self, config: TrainConfig, numerics: Numerics, counts: Mapping[int, int]) -> None:
-        self._config, self._recipe, self._numerics = config, config.recipe, numerics
+        self._config, self._recipe, self._numerics = config, config.chosen_recipe, numerics
         self._preprocessing = _preprocessing(config)
         model = _initial_model(config)
         self._averaged = copy.deepcopy(model).eval().requires_grad_(False).to(numerics.device)
@@ -165,7 +165,7 @@ def _taken_over(init: Checkpoint, config: TrainConfig) -> PSPNet:
 
 def _freeze(model: PSPNet, config: TrainConfig) -> None:
     """Keep what is pretrained and what a few small batches would spoil: early stages, statistics of batch norms."""
-    model.freeze(config.recipe.frozen_stages if config.init != "none" else 0)
+    model.freeze(config.chosen_recipe.frozen_stages if config.init != "none" else 0)
     if isinstance(config.init, Checkpoint):
         model.freeze_batchnorm(config.init.origin.get("import", {}).get("new", ()))  # of a backbone: the heads
     elif config.init == "imagenet":

@@ -84,7 +84,7 @@ class _Run:
         self._clock = Clock(config.seconds, config.steps)
         self.device = resolve_device(config.device)
         self._cache = LabelledCache(config.classes, config.cache_bytes)
-        self._pool = ImagePool(config.train, self._cache, config.recipe, np.random.default_rng(config.seed))
+        self._pool = ImagePool(config.train, self._cache, config.chosen_recipe, np.random.default_rng(config.seed))
         self._learner: Learner | None = None
         self._read_s = 0.0
         self._crop_px = 0
@@ -158,7 +158,7 @@ class _Run:
         yield Phase("train", clock.progress)
 
     def _step(self, learner: Learner) -> Iterator[TrainEvent]:
-        clock, recipe = self._clock, self._config.recipe
+        clock, recipe = self._clock, self._config.chosen_recipe
         crops = [self._pool.crop(self._crop_px) for _ in range(recipe.batch_size)]
         factor = lr_factor(clock.progress, learner.num_steps, recipe.warmup_steps, recipe.poly_power)
         for _ in learner.step(crops, factor):
