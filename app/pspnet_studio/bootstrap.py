@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QApplication
 
 from pspnet_core import __version__
 from pspnet_studio import assets, overrides, qt_environment, theme
+from pspnet_studio.collector import Collector
 from pspnet_studio.jobs.live import FeatureEngine
 from pspnet_studio.jobs.prediction import PredictionEngine
 from pspnet_studio.jobs.queueing import QueueEngine
@@ -46,6 +47,7 @@ class Studio:
     settings: Settings
     window: MainWindow
     first_paint: FirstPaint
+    collector: Collector
 
 
 class FirstPaint(QObject):
@@ -112,6 +114,7 @@ def bootstrap(
     application = make_application(arguments)
     settings = Settings(settings_store)
     theme.apply(application, settings.theme)
+    collector = Collector()
     runner = JobRunner(prepare_torch)
     tool_state = ToolState()
     session = Session(runner, tool_state)
@@ -128,5 +131,16 @@ def bootstrap(
     application.commitDataRequest.connect(window.on_commit_data_request, Qt.ConnectionType.DirectConnection)
     first_paint = FirstPaint(window, runner, device)
     return Studio(
-        application, runner, session, training, predictions, live, queue, tool_state, settings, window, first_paint
+        application,
+        runner,
+        session,
+        training,
+        predictions,
+        live,
+        queue,
+        tool_state,
+        settings,
+        window,
+        first_paint,
+        collector,
     )

@@ -20,13 +20,13 @@ def prepare_torch() -> None:
     """
     _load_without_the_interpreter()
     # The several 100,000 objects of torch's modules live for ever. A look of the garbage collector at them would hold
-    # the interpreter, and with it the window, for 120 ms: none happens now, and frozen objects are never looked at.
-    gc.disable()
-    try:
-        from pspnet_core import devices
-    finally:
+    # the interpreter, and with it the window, for 120 ms: none happens now (collector.py), and frozen objects are never
+    # looked at. Only once: what is garbage now would be frozen too, and never freed.
+    is_first = "torch" not in sys.modules
+    from pspnet_core import devices
+
+    if is_first:
         gc.freeze()
-        gc.enable()
     devices.set_threads(max(1, num_cores() - 1))
 
 
