@@ -7,8 +7,6 @@ from contextlib import suppress
 from typing import Any
 from zlib import crc32
 
-import numpy as np
-
 from pspnet_core.devices import is_out_of_memory, numerics_for, out_of_memory, resolve_device, set_threads
 from pspnet_core.errors import TrainingError
 from pspnet_core.inference.calibration import Calibration
@@ -84,7 +82,7 @@ class _Run:
         self._clock = Clock(config.seconds, config.steps)
         self.device = resolve_device(config.device)
         self._cache = LabelledCache(config.classes, config.cache_bytes)
-        self._pool = ImagePool(config.train, self._cache, config.chosen_recipe, np.random.default_rng(config.seed))
+        self._pool = ImagePool(config.train, self._cache, config.chosen_recipe, config.seed)
         self._learner: Learner | None = None
         self._read_s = 0.0
         self._crop_px = 0
@@ -159,7 +157,8 @@ class _Run:
 
     def _step(self, learner: Learner) -> Iterator[TrainEvent]:
         clock, recipe = self._clock, self._config.chosen_recipe
-        crops = [self._pool.crop(self._crop_px) for _ in range(recipe.batch_size)]
+        first = learner.num_steps * recipe.batch_size
+        crops = [self._pool.crop(self._crop_px, first + number) for number in range(recipe.batch_size)]
         factor = lr_factor(clock.progress, learner.num_steps, recipe.warmup_steps, recipe.poly_power)
         for _ in learner.step(crops, factor):
             yield Phase("train", clock.progress)

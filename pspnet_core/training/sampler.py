@@ -28,23 +28,21 @@ class AnchorSampler:
     drawing pixels (rare classes are hardly seen) and drawing classes (priors are lost). Then an image that holds it,
     by the square root of its pixels there, then one of its pixels. Sparse strokes are found as easily as full masks.
 
-    Args:
-        rng: Source of randomness.
+    It keeps no source of randomness: what is drawn follows from the images and from the generator that is given.
     """
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        self._rng = rng
+    def __init__(self) -> None:
         self._anchors: dict[int, list[tuple[int, int, NDArray[np.int64]]]] = {}  # class -> (image, width, positions)
         self._counts: dict[int, list[int]] = {}
 
-    def add(self, image: int, class_map: ClassMap) -> None:
+    def add(self, image: int, class_map: ClassMap, rng: np.random.Generator) -> None:
         """Take in the labelled pixels of image number ``image``, (H, W) uint8."""
         flat = class_map.reshape(-1)
         for class_id in np.flatnonzero(np.bincount(flat, minlength=256)).tolist():
             if class_id == UNLABELLED:
                 continue
             positions = np.flatnonzero(flat == class_id)
-            chosen = positions[self._rng.integers(0, positions.size, min(positions.size, _ANCHORS_PER_CLASS))]
+            chosen = positions[rng.integers(0, positions.size, min(positions.size, _ANCHORS_PER_CLASS))]
             self._anchors.setdefault(class_id, []).append((image, class_map.shape[1], chosen))
             self._counts.setdefault(class_id, []).append(int(positions.size))
 
@@ -53,7 +51,7 @@ class AnchorSampler:
         """Class id -> labelled pixels."""
         return {class_id: sum(counts) for class_id, counts in sorted(self._counts.items())}
 
-    def draw(self) -> Anchor:
+    def draw(self, rng: np.random.Generator) -> Anchor:
         """The next anchor.
 
         Raises:
@@ -64,11 +62,12 @@ class AnchorSampler:
                 "No pixel is labelled.", "All class maps are empty.", "Paint some pixels of each class, then train."
             )
         class_ids = sorted(self._anchors)
-        class_id = class_ids[self._pick([sum(self._counts[c]) for c in class_ids])]
-        image, width, positions = self._anchors[class_id][self._pick(self._counts[class_id])]
-        row, column = divmod(int(self._rng.choice(positions)), width)
+        class_id = class_ids[_pick([sum(self._counts[c]) for c in class_ids], rng)]
+        image, width, positions = self._anchors[class_id][_pick(self._counts[class_id], rng)]
+        row, column = divmod(int(rng.choice(positions)), width)
         return Anchor(image, row, column)
 
-    def _pick(self, counts: list[int]) -> int:
-        weights = np.sqrt(np.array(counts, np.float64))
-        return int(self._rng.choice(len(counts), p=weights / weights.sum()))
+
+def _pick(counts: list[int], rng: np.random.Generator) -> int:
+    weights = np.sqrt(np.array(counts, np.float64))
+    return int(rng.choice(len(counts), p=weights / weights.sum()))

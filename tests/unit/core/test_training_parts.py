@@ -73,11 +73,11 @@ def test_every_class_is_drawn_and_anchors_are_labelled():
     class_map[:40] = 1
     class_map[45, 7] = 3
     other = np.full((10, 10), 255, np.uint8)
-    sampler = AnchorSampler(np.random.default_rng(0))
-    sampler.add(0, class_map)
-    sampler.add(1, other)
+    rng, sampler = np.random.default_rng(0), AnchorSampler()
+    sampler.add(0, class_map, rng)
+    sampler.add(1, other, rng)
     assert sampler.counts == {1: 2400, 3: 1}
-    anchors = [sampler.draw() for _ in range(500)]
+    anchors = [sampler.draw(rng) for _ in range(500)]
     assert {a.image for a in anchors} == {0}
     drawn = [class_map[a.row, a.column] for a in anchors]
     assert set(drawn) == {1, 3}
@@ -86,10 +86,10 @@ def test_every_class_is_drawn_and_anchors_are_labelled():
 
 
 def test_nothing_labelled_is_said():
-    sampler = AnchorSampler(np.random.default_rng(0))
-    sampler.add(0, np.full((5, 5), 255, np.uint8))
+    rng, sampler = np.random.default_rng(0), AnchorSampler()
+    sampler.add(0, np.full((5, 5), 255, np.uint8), rng)
     with pytest.raises(TrainingError, match="No pixel is labelled"):
-        sampler.draw()
+        sampler.draw(rng)
 
 
 # --- augmentation
