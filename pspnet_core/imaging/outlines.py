@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
 
 from pspnet_core.imaging.areas import Area
 from pspnet_core.imaging.strokes import FillRule, Point, polygon_mask
@@ -28,12 +27,10 @@ def in_tiles(part: Callable[[float, float, tuple[int, int]], Area], bounds: Rect
     Yields:
         Disjoint areas in image coordinates, owned by the caller; none is empty.
     """
-    for y in range(bounds.y, bounds.bottom, _TILE_PX):
-        for x in range(bounds.x, bounds.right, _TILE_PX):
-            tile = Rect(x, y, _TILE_PX, _TILE_PX).intersect(bounds)
-            rect, mask = part(-x, -y, (tile.h, tile.w))
-            if not rect.is_empty:
-                yield Rect(rect.x + x, rect.y + y, rect.w, rect.h), mask
+    for tile in _tiles(bounds):
+        rect, mask = part(-tile.x, -tile.y, (tile.h, tile.w))
+        if not rect.is_empty:
+            yield Rect(rect.x + tile.x, rect.y + tile.y, rect.w, rect.h), mask
 
 
 def polygon_tiles(points: Sequence[Point], shape: tuple[int, int], rule: FillRule) -> Iterator[Area]:
@@ -49,13 +46,10 @@ def polygon_tiles(points: Sequence[Point], shape: tuple[int, int], rule: FillRul
     """
     if len(points) < 3:
         return
-    corners = np.asarray(points, np.float64)
-
-    def part(dx: float, dy: float, size: tuple[int, int]) -> Area:
-        moved = corners + (dx, dy)
-        return polygon_mask(moved.tolist(), size, rule)
-
-    yield from in_tiles(part, _around(points, 0).intersect(Rect(0, 0, shape[1], shape[0])))
+    for tile in _tiles(_around(points, 0).intersect(Rect(0, 0, shape[1], shape[0]))):
+        area = polygon_mask(points, shape, rule, tile)
+        if not area[0].is_empty:
+            yield area
 
 
 def snapped_outline(
@@ -95,6 +89,12 @@ def snapped_outline(
             piece = snap_path(read(rect), rect, piece, radius_px, closed=is_short)
         moved += piece[before : before + stop - start]
     return moved
+
+
+def _tiles(bounds: Rect) -> Iterator[Rect]:
+    for y in range(bounds.y, bounds.bottom, _TILE_PX):
+        for x in range(bounds.x, bounds.right, _TILE_PX):
+            yield Rect(x, y, _TILE_PX, _TILE_PX).intersect(bounds)
 
 
 def _around(points: Sequence[Point], margin_px: float) -> Rect:

@@ -96,7 +96,9 @@ def _check_brush(p0: Point, p1: Point, diameter: float) -> None:
         raise ValueError(f"diameter must be over 0, got {diameter}")
 
 
-def polygon_mask(points: Sequence[Point], shape: tuple[int, int], rule: FillRule = "even-odd") -> tuple[Rect, BoolMask]:
+def polygon_mask(
+    points: Sequence[Point], shape: tuple[int, int], rule: FillRule = "even-odd", within: Rect | None = None
+) -> tuple[Rect, BoolMask]:
     """The pixels whose centre lies in a polygon.
 
     The outline closes itself and may cross itself: by the even-odd rule what it encloses twice is outside, by
@@ -108,6 +110,7 @@ def polygon_mask(points: Sequence[Point], shape: tuple[int, int], rule: FillRule
         points: Corners in order; fewer than three enclose nothing.
         shape: (H, W) of the image.
         rule: What is inside of an outline that crosses itself.
+        within: Only its pixels are looked at, and found as without it; the whole image when not given.
 
     Returns:
         The smallest rectangle around the pixels and a (rect.h, rect.w) bool mask, owned by the caller.
@@ -121,6 +124,8 @@ def polygon_mask(points: Sequence[Point], shape: tuple[int, int], rule: FillRule
     if len(corners) < 3:
         return empty_area()
     area = _pixels_between(corners.min(0), corners.max(0), shape)
+    if within is not None:
+        area = area.intersect(within)
     if area.is_empty:
         return empty_area()
     # At each crossing of a row with an edge everything to the right of it changes between outside and inside, or

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pspnet_core.imaging import outlines
@@ -24,6 +24,7 @@ SHAPE = (90, 130)
     st.lists(st.tuples(st.integers(-300, 1600), st.integers(-300, 1200)), min_size=1, max_size=9),
     st.sampled_from(["even-odd", "nonzero"]),
 )
+@example([(0, 0), (-213, -118), (661, 661)], "even-odd")  # an edge through centres of pixels
 def test_a_polygon_in_tiles_is_the_polygon(places: list[tuple[int, int]], rule: FillRule) -> None:
     points = [(x / 10, y / 10) for x, y in places]
     with pytest.MonkeyPatch.context() as patch:
