@@ -39,8 +39,9 @@ else
 	QT_QPA_PLATFORM=offscreen $(BIN)/pspnet-studio tour --out tour-out
 endif
 
+# A process for each core, up to four, for each may take 3 GB; the tests of a file stay together, with one thread for torch.
 test: $(TEST_STAMP)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

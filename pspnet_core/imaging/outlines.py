@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-
 from pspnet_core.imaging.areas import Area
 from pspnet_core.imaging.strokes import FillRule, Point, polygon_mask
 from pspnet_core.types import Rect, RgbImage
