@@ -15,7 +15,7 @@ from pspnet_core.types import UNLABELLED
 
 
 def summed_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Sum (not mean) of the cross-entropy over labelled pixels, in float32.
+    """Sum (not mean) of the cross-entropy over labelled pixels, in float32, or float64 for such logits.
 
     A sum lets micro-batches be added exactly: each is divided by the labelled pixels of the whole batch, so that crops
     count by what is labelled in them. Without any labelled pixel it is 0 with zero gradient, not NaN.
@@ -25,7 +25,9 @@ def summed_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None 
         target: (N, H, W) int64 channels, 255 = unlabelled.
         weights: (K,) float32 of the classes; all 1 when not given.
     """
-    return F.cross_entropy(logits.float(), target, weights, ignore_index=UNLABELLED, reduction="sum")
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    weights = None if weights is None else weights.to(logits.dtype)
+    return F.cross_entropy(logits, target, weights, ignore_index=UNLABELLED, reduction="sum")
 
 
 def total_weight(target: Tensor, weights: Tensor) -> float:

@@ -37,6 +37,9 @@ class AdamW:
         groups: Of parameters.
         betas: Decay of the averages of gradient and squared gradient.
         eps: Added to the root of the latter.
+
+    Attributes:
+        num_steps: Steps done, which the averages are corrected for.
     """
 
     def __init__(
@@ -47,7 +50,12 @@ class AdamW:
         self._averages = [
             [(torch.zeros_like(p), torch.zeros_like(p)) for p in group.parameters] for group in self._groups
         ]
-        self._num_steps = 0
+        self.num_steps = 0
+
+    @property
+    def averages(self) -> list[Tensor]:
+        """What it remembers from step to step beside :attr:`num_steps`, in the order of the parameters: no copies."""
+        return [tensor for group in self._averages for pair in group for tensor in pair]
 
     def zero_grad(self) -> None:
         """Drop all gradients."""
@@ -58,9 +66,9 @@ class AdamW:
     @torch.no_grad()
     def step(self, lr_factor: float) -> None:
         """One step at ``lr_factor`` times the peak learning rates; parameters without gradient stay."""
-        self._num_steps += 1
+        self.num_steps += 1
         beta1, beta2 = self._betas
-        correction1, correction2 = 1 - beta1**self._num_steps, 1 - beta2**self._num_steps
+        correction1, correction2 = 1 - beta1**self.num_steps, 1 - beta2**self.num_steps
         for group, averages in zip(self._groups, self._averages, strict=True):
             lr = group.peak_lr * lr_factor
             for parameter, (mean, square) in zip(group.parameters, averages, strict=True):
