@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -169,6 +169,8 @@ class Decided:
         mean_iou: Of the new version on held-out pixels; None without evidence.
         old_mean_iou: Of the version that was current, on the same pixels and the same classes; None without one.
         reason: In words, for people.
+        interval: 95 % interval of the difference of the two scores, new - old; None when it could not be told.
+        per_class: Class id -> IoU of the old and of the new version; None for one that does not know the class.
     """
 
     version: Version
@@ -176,6 +178,8 @@ class Decided:
     mean_iou: float | None
     old_mean_iou: float | None
     reason: str
+    interval: tuple[float, float] | None = None
+    per_class: Mapping[int, tuple[float | None, float | None]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary."""
@@ -186,6 +190,8 @@ class Decided:
             "mean_iou": rounded(self.mean_iou),
             "old_mean_iou": rounded(self.old_mean_iou),
             "reason": self.reason,
+            "interval": None if self.interval is None else [rounded(bound) for bound in self.interval],
+            "per_class": {str(i): [rounded(old), rounded(new)] for i, (old, new) in self.per_class.items()},
         }
 
 
