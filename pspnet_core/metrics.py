@@ -68,6 +68,15 @@ class ConfusionMatrix:
             raise ValueError(f"class ids {other.class_ids} differ from {self.class_ids}")
         self._counts += other._counts
 
+    @staticmethod
+    def from_counts(class_ids: Sequence[int], counts: NDArray[np.generic]) -> ConfusionMatrix:
+        """A matrix of :attr:`counts`, (K, K + 1) whole numbers. Raises: ValueError when the shape does not fit."""
+        matrix = ConfusionMatrix(class_ids)
+        if counts.shape != matrix._counts.shape:
+            raise ValueError(f"counts of shape {counts.shape} for {len(matrix.class_ids)} classes")
+        matrix._counts = counts.astype(np.int64)
+        return matrix
+
     @property
     def counts(self) -> NDArray[np.int64]:
         """(K, K + 1) int64 copy: rows true class, columns predicted class, last column ids outside the list."""

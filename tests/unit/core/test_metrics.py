@@ -135,3 +135,15 @@ def test_merging_equals_one_matrix(t1, p1, t2, p2):
 def test_needs_no_torch():
     code = "import sys, pspnet_core.metrics; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_counts_make_the_same_matrix_again():
+    matrix = ConfusionMatrix((3, 7))
+    matrix.update(np.array([[3, 7, 7]], np.uint8), np.array([[3, 3, 9]], np.uint8))
+    again = ConfusionMatrix.from_counts(matrix.class_ids, matrix.counts.astype(np.float64))
+    assert (again.counts == matrix.counts).all()
+    assert again.mean_iou == matrix.mean_iou
+    again.update(np.array([[3]], np.uint8), np.array([[3]], np.uint8))
+    assert again.num_pixels == matrix.num_pixels + 1
+    with pytest.raises(ValueError, match="shape"):
+        ConfusionMatrix.from_counts((3, 7), np.zeros((2, 2)))
