@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Generator, Mapping, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +25,8 @@ from pspnet_core.training.holdout import (
     choose_items,
     count_blocks,
 )
+from pspnet_core.training.interrupted import FOLDER
+from pspnet_core.training.likeness import fingerprints, groups
 from pspnet_core.types import UNLABELLED, ClassMap, Provenance, RgbImage
 
 
@@ -36,20 +39,27 @@ class Collection:
         train: Images to learn from, without the held-out blocks.
         holdout: Images to measure on.
         rule: How the hold-out was chosen: ``val``, ``items``, ``blocks`` or ``none``.
-        num_images: Labelled images in all.
+        keys: Of the labelled images that take part.
         held_items: Keys of the items that are not learned from at all.
         held_blocks: Item key -> numbers of the blocks of it that are not learned from.
         unread: Keys of labelled items that could not be read and take no part.
+        too_like: Keys of labelled items that look like one of split test or val, and take no part.
     """
 
     classes: ClassSet
     train: list[LabelledImage] = field(default_factory=list)
     holdout: list[LabelledImage] = field(default_factory=list)
     rule: str = "none"
-    num_images: int = 0
+    keys: tuple[str, ...] = ()
     held_items: frozenset[str] = frozenset()
     held_blocks: dict[str, frozenset[int]] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
+    too_like: tuple[str, ...] = ()
+
+    @property
+    def num_images(self) -> int:
+        """Labelled images that take part."""
+        return len(self.keys)
 
 
 def collect(project: Project, past: Exposure | None = None) -> Generator[TrainEvent, None, Collection]:
@@ -65,13 +75,18 @@ def collect(project: Project, past: Exposure | None = None) -> Generator[TrainEv
     past = past or Exposure()
     unread: list[str] = []
     counts = yield from _read(project, unread)
-    labelled = [project.item(key) for key in counts]
-    whole = choose_items([Candidate(i.key, i.split, _is_done(project.state(i.key))) for i in labelled], past)
-    offered = {key: rows for key, rows in counts.items() if key not in whole}
-    blocks = choose_blocks(offered, past.held_blocks, may_grow=not whole)
+    groups = yield from _alike(project, [project.item(key) for key in counts])
+    too_like = _like_elsewhere(project, list(counts), groups)
+    labelled = [project.item(key) for key in counts if key not in too_like]
+    whole, blocks = _chosen(project, {item.key: counts[item.key] for item in labelled}, groups, past)
     has_val = any(item.split is Split.VAL for item in labelled)
     data = Collection(
-        project.classes, num_images=len(labelled), held_items=whole, held_blocks=blocks, unread=tuple(unread)
+        project.classes,
+        keys=tuple(item.key for item in labelled),
+        held_items=whole,
+        held_blocks=blocks,
+        unread=tuple(unread),
+        too_like=tuple(too_like),
     )
     for item in labelled:
         if item.key not in whole:
@@ -83,17 +98,33 @@ def collect(project: Project, past: Exposure | None = None) -> Generator[TrainEv
         measured = _evidence(item, project.state(item.key), held)
         if measured is None or measured:
             data.holdout.append(_to_measure(project, item, data.classes, measured))
+    data.holdout = _unlike(data.holdout, past.trained | {image.key for image in data.train}, groups)
     if data.holdout:
         data.rule = "val" if has_val else "items" if whole else "blocks"
     if not data.train:
         raise TrainingError(
             "There is nothing to learn from.",
             f"Could not be read: {', '.join(unread[:3])}. " * bool(unread)
+            + f"Look like images to be measured on: {', '.join(too_like[:3])}. " * bool(too_like)
             + "No image of split train or none has a labelled pixel.",
             "Paint some pixels of each class, then train.",
         )
     _check_classes(project.classes, [counts[image.key] for image in data.train])
     return data
+
+
+def _chosen(
+    project: Project, counts: dict[str, NDArray[np.int64]], groups: Mapping[str, str], past: Exposure
+) -> tuple[frozenset[str], dict[str, frozenset[int]]]:
+    """Keys of the items to hold out as a whole, and numbers of the blocks to hold out of others."""
+    candidates = [Candidate(key, project.item(key).split, _is_done(project.state(key))) for key in counts]
+    whole = choose_items(candidates, past, groups)
+    # Of images that look alike no block is held out: the same place in another one would be learned from.
+    sizes = Counter(groups.get(key, key) for key in counts)
+    alone = {key for key in counts if sizes[groups.get(key, key)] == 1}
+    offered = {key: rows if key in alone else -np.abs(rows) for key, rows in counts.items() if key not in whole}
+    kept = {key: blocks for key, blocks in past.held_blocks.items() if key in alone}
+    return whole, choose_blocks(offered, kept, may_grow=not whole)
 
 
 def _check_classes(classes: ClassSet, counts: list[NDArray[np.int64]]) -> None:
@@ -134,6 +165,27 @@ def _read(project: Project, unread: list[str]) -> Generator[TrainEvent, None, di
         if (class_map != UNLABELLED).any():
             counts[item.key] = count_blocks(class_map, _unaided(project.state(item.key)))
     return counts
+
+
+def _alike(project: Project, labelled: list[Item]) -> Generator[TrainEvent, None, dict[str, str]]:
+    """Key -> group of those labelled and test images that look alike."""
+    test = [item for item in project.items if item.split is Split.TEST]
+    found = yield from fingerprints(project.folder / FOLDER / "likeness.json", labelled, test)
+    return groups(found, {item.key for item in labelled})
+
+
+def _like_elsewhere(project: Project, keys: list[str], groups: Mapping[str, str]) -> list[str]:
+    """Those of ``keys`` to learn from that look like an image of split test or val."""
+    measured = {name for key, name in groups.items() if project.item(key).split in (Split.TEST, Split.VAL)}
+    return [key for key in keys if groups.get(key) in measured and project.item(key).split is not Split.VAL]
+
+
+def _unlike(images: list[LabelledImage], learned: Set[str], groups: Mapping[str, str]) -> list[LabelledImage]:
+    """Without the images that look like another one that was ever learned from."""
+    members: dict[str, set[str]] = {}
+    for key, name in groups.items():
+        members.setdefault(name, set()).add(key)
+    return [i for i in images if not (members.get(groups.get(i.key, ""), set()) - {i.key}) & learned]
 
 
 def _is_done(state: ItemState) -> bool:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
+from zlib import crc32
 
 import numpy as np
 
 from pspnet_core.classes import ClassSet
+from pspnet_core.inference.predictor import Predicted, Predictor, WindowDone
 from pspnet_core.models.checkpoint import Checkpoint
 from pspnet_core.training.data import LabelledCache, LabelledImage
-from pspnet_core.training.evaluation import evaluate_images
-from pspnet_core.training.events import Phase, TrainEvent, rounded
+from pspnet_core.training.events import Phase, TrainEvent
+from pspnet_core.training.evidence import Counts, Evidence, cell_of, compare, count
 from pspnet_core.training.exposure import Exposure
-from pspnet_core.training.holdout import block_mask
-from pspnet_core.types import UNLABELLED, ClassMap, RgbImage
+from pspnet_core.training.holdout import block_mask, block_rects
+from pspnet_core.types import UNLABELLED, ClassMap, Rect, RgbImage
 
-Scores = tuple[float | None, float | None]
-"""Mean IoU of the new and of the old version; both None when there is no pixel to compare them on."""
+_Blocks = dict[tuple[str, int, int], Counts]
+_MANY_IMAGES = 50  # from here on only whole images are counted
 
 
 class Comparison:
@@ -37,34 +39,54 @@ class Comparison:
     ) -> None:
         self._old, self._device = old, device
         self._common = tuple(i for i in classes.indices if i in old.classes)
-        self._items = unlearned_only(holdout, self._common, exposure)
+        # In a stable order without meaning, so that the first of them are a fair sample.
+        ordered = sorted(holdout, key=lambda item: crc32(item.key.encode()))
+        self._items = unlearned_only(ordered, self._common, exposure)
+        self._is_by_block = len(self._items) < _MANY_IMAGES
         self._cache = LabelledCache(classes)
-        self._old_mean_iou: float | None = None
+        self._old_counts: _Blocks = {}
         self.cost_s = 0.0
 
     def score_old(self, deadline: float) -> Generator[TrainEvent, None, None]:
         """Score the current version; after the deadline the images so far must do, for the new one, too."""
         start = time.monotonic()
-        self._old_mean_iou, count = yield from self._score(self._old, lambda: time.monotonic() > deadline)
-        self._items = self._items[:count]
+        self._old_counts, number = yield from self._score(self._old, lambda: time.monotonic() > deadline)
+        self._items = self._items[:number]
         self.cost_s = time.monotonic() - start
 
-    def score_new(self, new: Checkpoint) -> Generator[TrainEvent, None, Scores]:
-        """Mean IoU of the new version and of the old one."""
-        mean_iou, _ = yield from self._score(new, lambda: False)
-        return mean_iou, self._old_mean_iou
+    def score_new(self, new: Checkpoint) -> Generator[TrainEvent, None, Evidence | None]:
+        """The new version against the old one; None when there is no pixel to compare them on."""
+        counts, _ = yield from self._score(new, lambda: False)
+        return compare(self._old_counts, counts, self._common)
 
     def _score(
         self, checkpoint: Checkpoint, enough: Callable[[], bool]
-    ) -> Generator[TrainEvent, None, tuple[float | None, int]]:
-        evaluation = evaluate_images(checkpoint, self._items, self._cache, self._device, enough)
-        while True:
-            try:
-                fraction = next(evaluation)
-            except StopIteration as stop:
-                matrix, count = stop.value
-                return rounded(matrix.mean_iou_of(self._common)), count
-            yield Phase("compare", fraction)
+    ) -> Generator[TrainEvent, None, tuple[_Blocks, int]]:
+        """Counts of each block, and the number of images."""
+        counts: _Blocks = {}
+        if not self._items:
+            return counts, 0
+        predictor = Predictor(checkpoint, self._device)
+        for number, item in enumerate(self._items):
+            image, class_map = self._cache.get(item)
+            yield Phase("compare", number / len(self._items))
+            for event in predictor.predict_windows(image):
+                if isinstance(event, WindowDone):
+                    yield Phase("compare", (number + event.done / event.total) / len(self._items))
+                elif isinstance(event, Predicted):
+                    counts |= self._counts(item.key, class_map, event.prediction.class_map)
+            if enough():
+                return counts, number + 1
+        return counts, len(self._items)
+
+    def _counts(self, key: str, class_map: ClassMap, prediction: ClassMap) -> _Blocks:
+        height, width = class_map.shape
+        rects = block_rects(class_map.shape) if self._is_by_block else [Rect(0, 0, width, height)]
+        return {
+            (key, cell_of(rect, class_map.shape), number): count(class_map, prediction, rect, self._common)
+            for number, rect in enumerate(rects)
+            if (class_map[rect.slices] != UNLABELLED).any()
+        }
 
 
 def unlearned_only(

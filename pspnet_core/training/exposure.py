@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from pspnet_core.atomic import write_json
 
 _STUDIO = "studio"  # as the importer calls checkpoints of this program
 
@@ -111,3 +115,17 @@ def merged(exposures: Iterable[Exposure]) -> Exposure:
         items = (items - exposure.trained) | exposure.held_items
         blocks = {key: some for key, some in blocks.items() if key not in exposure.trained} | dict(exposure.held_blocks)
     return Exposure(trained, items, blocks)
+
+
+def read_exposure(path: Path) -> Exposure:
+    """What :func:`write_exposure` wrote; of nothing when the file is missing or damaged: the versions still tell."""
+    try:
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return Exposure()
+    return (Exposure.from_json(data) if isinstance(data, dict) else None) or Exposure()
+
+
+def write_exposure(path: Path, exposure: Exposure) -> None:
+    """Keep what was held out, and learned from, also when versions are deleted. Raises: StorageError."""
+    write_json(path, exposure.to_json())

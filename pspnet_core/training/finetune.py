@@ -3,53 +3,84 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from pspnet_core.classes import ClassSet
 from pspnet_core.devices import is_out_of_memory, out_of_memory, resolve_device, set_threads
 from pspnet_core.errors import CheckpointError, TrainingError
-from pspnet_core.models.checkpoint import Checkpoint
 from pspnet_core.project.project import Project
 from pspnet_core.training.collection import Collection, collect
-from pspnet_core.training.comparison import Comparison, Scores, unlearned_only
-from pspnet_core.training.config import Recipe, TrainConfig, network_for
-from pspnet_core.training.events import Decided, FinishEarly, Finished, TrainEvent, insisting
-from pspnet_core.training.exposure import Exposure, learned_also, merged
+from pspnet_core.training.comparison import Comparison, unlearned_only
+from pspnet_core.training.config import Mode, Recipe, TrainConfig, network_for
+from pspnet_core.training.continuous import labels_of
+from pspnet_core.training.decision import Current, Parent, Result, decide
+from pspnet_core.training.events import Decided, FinishEarly, TrainEvent, insisting
+from pspnet_core.training.evidence import Evidence
+from pspnet_core.training.exposure import Exposure, learned_also, merged, read_exposure, write_exposure
+from pspnet_core.training.interrupted import FOLDER, InterruptedRun, discard, interrupted, note_run, state_file
 from pspnet_core.training.loop import NOTHING_LEARNED, train
 from pspnet_core.training.start import Start
 from pspnet_core.training.versions import VersionStore
 
-_COMPARE_SHARE = 0.04  # of the time, for scoring one version
+__all__ = ["FULL_SECONDS", "QUICK_SECONDS", "InterruptedRun", "discard", "finetune", "interrupted"]
+
+QUICK_SECONDS = 60.0
+"""Of a ``quick`` run that is not told how long."""
+
+FULL_SECONDS = 1200.0
+"""Of a ``full`` run that is not told: the most; it ends when it does not get better any more."""
+
+_MEMORY = "holdout.json"
+_COMPARE_SHARE = 0.08  # of the time, for scoring one version
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What a fine-tune is told; ``is_resumed``: it goes on with that run."""
+
+    run: InterruptedRun
+    device: str
+    recipe: Recipe | None
+    is_resumed: bool
 
 
 def finetune(
     project: Project,
-    seconds: float,
+    seconds: float | None = None,
+    *,
+    mode: Mode = "quick",
+    steps: int | None = None,
     seed: int = 0,
     device: str = "auto",
     num_threads: int | None = None,
     recipe: Recipe | None = None,
     start: Start | None = None,
+    resume: bool = False,
 ) -> Iterator[TrainEvent | Decided]:
     """Train a new version of ``project`` from all that is labelled, and adopt it if it is better.
 
-    It starts anew, with all labels, so that nothing wrong is carried along. Items of split test and
+    ``quick`` goes on from the current version where that came from the same base weights, ``full`` and the first one
+    start from these; both learn from all labels again. Items of split test, those that look like one, and
     skipped ones take no part; those of split val, or else items or blocks by the evidence rule, are held out. Pixels
     painted meanwhile may or may not take part. Both versions are scored on pixels that neither learned from; where none
-    is left, the new one is adopted without evidence. :class:`FinishEarly` keeps what was learned so far.
+    is left, the new one is adopted without evidence. :class:`FinishEarly` keeps what was learned so far. Closed or
+    killed, it leaves its state behind: see :func:`interrupted` and :func:`discard`.
 
     Args:
         project: With its labels saved.
-        seconds: Wall time for everything.
+        seconds: Wall time for everything; :data:`QUICK_SECONDS` or :data:`FULL_SECONDS` when neither is given.
+        mode: ``quick`` or ``full``.
+        steps: Number of steps instead; the result then depends on nothing but labels, versions and seed.
         seed: Of weights, crops and dropout.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         num_threads: Torch threads of the calling thread; None leaves them as they are.
-        recipe: How to learn.
-        start: What to start with; what the settings of the project say when not given.
+        recipe: How to learn; that of the mode when not given.
+        start: What the base weights are; what the settings of the project say when not given.
+        resume: Go on with the run that was interrupted, which then tells mode, length, seed and start. Where there is
+            none, or labels changed since, it begins anew.
 
     Yields:
         Events of :func:`fit`, and :class:`Decided` as the last.
@@ -59,78 +90,123 @@ def finetune(
         DeviceError: The device is not there, or memory ran out.
         CheckpointError: The ImageNet weights, or the imported version, are missing or damaged.
         StorageError: The version could not be written.
+        ValueError: Both seconds and steps are given.
     """
+    if seconds is not None and steps is not None:
+        raise ValueError("give either seconds or steps")
     set_threads(num_threads)
-    configure = partial(TrainConfig, seed=seed, device=device, recipe=recipe)
-    start = start or Start.of(project.settings)
+    run = interrupted(project) if resume else None
+    if run is None:
+        discard(project)
+        if seconds is None and steps is None:
+            seconds = QUICK_SECONDS if mode == "quick" else FULL_SECONDS
+        start = start or Start.of(project.settings)
+        begun = datetime.now(UTC).isoformat(timespec="seconds")
+        run = InterruptedRun(mode, seconds, steps, seed, start, None, begun)
+        resume = False
     try:
-        yield (yield from _finetune(project, seconds, device, start, configure))
+        yield (yield from _finetune(project, _Order(run, device, recipe, resume)))
+    except TrainingError:
+        discard(project)  # to go on from there would end the same way
+        raise
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             raise out_of_memory(resolve_device(device), "fine-tuning") from error
         raise
+    discard(project)
 
 
-def _finetune(
-    project: Project, seconds: float, device: str, start: Start, configure: Callable[..., TrainConfig]
-) -> Generator[TrainEvent, None, Decided]:
-    """As :func:`finetune`; ``configure`` makes the configuration out of data, what to start with, and time."""
+def _finetune(project: Project, order: _Order) -> Generator[TrainEvent, None, Decided]:
+    """As :func:`finetune`."""
     start_s = time.monotonic()
-    store = VersionStore(project.folder / "versions")
+    store, run = VersionStore(project.folder / "versions"), order.run
     current = _current(store)
+    parent = _parent(order, store, current)
     try:
-        parent = _parent(start, store)
-        data = yield from collect(project, merged(_exposures(store)))
-        _keep_unlearned(data, parent)
-        comparison = _comparison(current, data, device)
+        data = yield from _collected(project, store, parent)
+        labels = labels_of({key: project.state(key) for key in data.keys})
+        comparison = _comparison(current, data, order.device)
         if comparison is not None:
-            yield from comparison.score_old(start_s + _COMPARE_SHARE * seconds)
+            share = _COMPARE_SHARE * (run.seconds if run.seconds is not None else float("inf"))
+            yield from comparison.score_old(time.monotonic() + share)
     except FinishEarly:
         raise TrainingError(*NOTHING_LEARNED) from None
-    later_s = comparison.cost_s if comparison is not None else 0.0
-    config = configure(
+    note_run(project, replace(run, parent=parent.number))
+    seconds = run.seconds
+    if seconds is not None:
+        seconds -= time.monotonic() - start_s + (comparison.cost_s if comparison is not None else 0.0)
+        seconds = max(1.0, seconds)
+    config = _config(project, order, parent, data, seconds)
+    finished = yield from train(config)
+    evidence: Evidence | None = None
+    if comparison is not None:
+        evidence = yield from insisting(comparison.score_new(finished.checkpoint))
+    result = Result(finished, config, data, evidence, current, parent, run.seconds, labels)
+    if result.exposure is not None:
+        memory = project.folder / FOLDER / _MEMORY
+        write_exposure(memory, merged([read_exposure(memory), result.exposure]))
+    return decide(store, result)
+
+
+def _collected(project: Project, store: VersionStore, parent: Parent) -> Generator[TrainEvent, None, Collection]:
+    """The labels of the project; what is held out is written down, so that it stays so."""
+    memory = project.folder / FOLDER / _MEMORY
+    before = read_exposure(memory)
+    past = merged([before, *_exposures(store)])
+    data = yield from collect(project, past)
+    held = merged([past, Exposure(frozenset(), data.held_items, data.held_blocks)])
+    if held != before:
+        write_exposure(memory, held)
+    _keep_unlearned(data, parent)
+    return data
+
+
+def _config(project: Project, order: _Order, parent: Parent, data: Collection, seconds: float | None) -> TrainConfig:
+    run = order.run
+    earlier = parent.checkpoint.origin if parent.checkpoint else None
+    return TrainConfig(
         train=data.train,
         holdout=data.holdout,
         classes=data.classes,
-        **_initial(start, parent, data.classes),
-        seconds=max(1.0, seconds - (time.monotonic() - start_s) - later_s),
+        seconds=seconds,
+        steps=run.steps,
+        mode=run.mode,
+        seed=run.seed,
+        device=order.device,
+        recipe=order.recipe,
+        state_file=state_file(project),
         origin={
-            "init": start.to_json(),
+            "init": run.start.to_json(),
+            "parent": parent.number,
             "project": project.uuid,
-            "projects": learned_also(parent.checkpoint.origin if parent.checkpoint else None, project.uuid),
+            "projects": learned_also(earlier, project.uuid),
             "holdout": data.rule,
         },
+        **_initial(run.start, parent, data.classes),
     )
-    finished = yield from train(config)
-    scores: Scores = None, None
-    if comparison is not None:
-        scores = yield from insisting(comparison.score_new(finished.checkpoint))
-    return _decide(store, finished, data, scores, current, parent)
 
 
-@dataclass(frozen=True)
-class _Parent:
-    """What the new version starts from.
+def _parent(order: _Order, store: VersionStore, current: Current) -> Parent:
+    """The version in use for ``quick``, unless it came from other base weights than those wanted now, or is unknown.
 
-    Attributes:
-        number: Of a version; None when it starts from ImageNet.
-        checkpoint: Of that version.
-        exposure: What was learned from in this project before; None when the record of the version does not tell.
+    Raises:
+        CheckpointError: The imported version to start from cannot be read.
     """
-
-    number: int | None = None
-    checkpoint: Checkpoint | None = None
-    exposure: Exposure | None = field(default_factory=Exposure)
-
-
-def _parent(start: Start, store: VersionStore) -> _Parent:
-    """Raises: CheckpointError."""
-    if start.version is None:
-        return _Parent()
-    return _Parent(start.version, store.load(start.version), _exposure_of(start.version, store))
+    run = order.run
+    if order.is_resumed:
+        return Parent() if run.parent is None else _version(run.parent, store)
+    if run.mode == "quick" and current.checkpoint is not None and current.exposure is not None:
+        is_heir = current.checkpoint.origin.get("init") == run.start.to_json()
+        if is_heir or current.number == run.start.version:
+            return Parent(current.number, current.checkpoint, current.exposure)
+    return Parent() if run.start.version is None else _version(run.start.version, store)
 
 
-def _keep_unlearned(data: Collection, parent: _Parent) -> None:
+def _version(number: int, store: VersionStore) -> Parent:
+    return Parent(number, store.load(number), _exposure_of(number, store))
+
+
+def _keep_unlearned(data: Collection, parent: Parent) -> None:
     """Take out of the hold-out what was learned from before the fine-tune began."""
     if parent.exposure is None:
         data.holdout = []
@@ -140,38 +216,21 @@ def _keep_unlearned(data: Collection, parent: _Parent) -> None:
         data.rule = "none"
 
 
-def _initial(start: Start, parent: _Parent, classes: ClassSet) -> dict[str, Any]:
+def _initial(start: Start, parent: Parent, classes: ClassSet) -> dict[str, Any]:
     """Network and weights to start with, as arguments of :class:`TrainConfig`."""
     if parent.checkpoint is not None:
         return {"init": parent.checkpoint}
     return {"model": network_for(start.backbone, len(classes)), "weights": start.file}
 
 
-@dataclass(frozen=True)
-class _Current:
-    """The version in use.
-
-    Attributes:
-        number: None when none is.
-        checkpoint: None, too, when it could not be read.
-        exposure: What it learned from; None when its record does not tell.
-        trouble: Why it could not be read.
-    """
-
-    number: int | None = None
-    checkpoint: Checkpoint | None = None
-    exposure: Exposure | None = None
-    trouble: str = ""
-
-
-def _current(store: VersionStore) -> _Current:
+def _current(store: VersionStore) -> Current:
     number = store.current
     if number is None:
-        return _Current()
+        return Current()
     try:
-        return _Current(number, store.load(number), _exposure_of(number, store))
+        return Current(number, store.load(number), _exposure_of(number, store))
     except CheckpointError as error:
-        return _Current(number, trouble=error.title)
+        return Current(number, trouble=error.title)
 
 
 def _exposure_of(number: int, store: VersionStore) -> Exposure | None:
@@ -186,73 +245,7 @@ def _exposures(store: VersionStore) -> Iterator[Exposure]:
             yield exposure
 
 
-def _comparison(current: _Current, data: Collection, device: str) -> Comparison | None:
+def _comparison(current: Current, data: Collection, device: str) -> Comparison | None:
     if current.checkpoint is None or current.exposure is None:
         return None
     return Comparison(current.checkpoint, current.exposure, data.holdout, data.classes, device)
-
-
-def _decide(
-    store: VersionStore, finished: Finished, data: Collection, scores: Scores, current: _Current, parent: _Parent
-) -> Decided:
-    """Write the version, and adopt it unless the current one is as good."""
-    mean_iou, old_mean_iou = scores
-    is_compared = mean_iou is not None and old_mean_iou is not None
-    if not is_compared:
-        mean_iou, old_mean_iou = finished.metrics.get("mean_iou"), None
-    adopted = mean_iou is None or old_mean_iou is None or mean_iou > old_mean_iou
-    reason = _reason(data, finished, (mean_iou, old_mean_iou), current, parent)
-    exposure = Exposure(frozenset(finished.train_keys), data.held_items, data.held_blocks)
-    record = {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "id": finished.checkpoint.id,
-        "num_images": data.num_images,
-        "mean_iou": mean_iou,
-        "old_mean_iou": old_mean_iou,
-        "compared_with": current.number if is_compared else None,
-        "adopted": adopted,
-        "reason": reason,
-        "holdout": data.rule,
-        "holdout_items": sorted({image.key for image in data.holdout}),
-        # Without this it is never compared: what it started from may have learned from any pixel.
-        **({} if parent.exposure is None else exposure.after(parent.exposure).to_json()),
-        "classes": finished.checkpoint.classes.to_json()["classes"],
-        "metrics": finished.metrics,
-    }
-    version = store.add(finished.checkpoint, record)
-    if adopted:
-        store.set_current(version.number)
-    return Decided(version, adopted, mean_iou, old_mean_iou, reason)
-
-
-def _reason(data: Collection, finished: Finished, scores: Scores, current: _Current, parent: _Parent) -> str:
-    """The decision in words."""
-    mean_iou, old_mean_iou = scores
-    score = "" if mean_iou is None else f"Mean IoU {mean_iou:.3f} on held-out pixels"
-    if mean_iou is None and parent.exposure is None:
-        text = f"No evidence yet: it is not known what version {parent.number}, which it started from, learned from."
-    elif mean_iou is None:
-        text = "No evidence yet: nothing could be held out to measure on."
-    elif current.number is None:
-        text = f"{score}; there was no version to compare with."
-    elif old_mean_iou is not None:
-        text = f"{score}, {old_mean_iou:.3f} before"
-        assert current.checkpoint is not None
-        new = [c.name for c in data.classes if c.index not in current.checkpoint.classes]
-        text += f", on the classes that both know; new: {', '.join(new)}." if new else "."
-        text += "" if mean_iou > old_mean_iou else " The current version stays."
-    elif current.trouble:
-        text = f"{score}."
-    elif current.exposure is None:
-        text = f"{score}. No evidence yet that it is better: "
-        text += f"it is not known what version {current.number} learned from."
-    else:
-        text = f"{score}. No evidence yet that it is better: "
-        text += f"no pixel is left to compare on that version {current.number} did not learn from."
-    if current.trouble:
-        text += f" Version {current.number} could not be read, so nothing was compared with it: {current.trouble}"
-    if data.unread:
-        text += f" Left out, because they could not be read: {', '.join(data.unread[:3])}"
-        text += f" and {len(data.unread) - 3} more." if len(data.unread) > 3 else "."
-    read, offered = len(finished.train_keys), len(data.train)
-    return text if read == offered else f"{text} {read} of {offered} labelled images fitted into the time."

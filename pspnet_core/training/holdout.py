@@ -8,7 +8,7 @@ on pixels that none of them learned.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from zlib import crc32
@@ -43,30 +43,42 @@ class Candidate:
     is_done: bool
 
 
-def choose_items(candidates: Sequence[Candidate], past: Exposure | None = None) -> frozenset[str]:
+def choose_items(
+    candidates: Sequence[Candidate], past: Exposure | None = None, groups: Mapping[str, str] | None = None
+) -> frozenset[str]:
     """Keys of the items to hold out as a whole; empty when blocks have to do.
 
     Those that were before, and all of split ``val``; where there is no ``val`` but 12 items or more are done, about
-    one in six of the done ones that no version learned from.
+    one in six of the done ones that no version learned from. Items that look alike are held out together, or not.
 
     Args:
         candidates: Labelled items.
         past: Of all versions that are kept.
+        groups: Key -> name of the group of items that look alike; an item that is not in it stands alone.
 
     Raises:
         ValueError: An item of split ``test`` is among them.
     """
     if any(c.split is Split.TEST for c in candidates):
         raise ValueError("items of split test are never held out")
-    past = past or Exposure()
-    kept = frozenset(c.key for c in candidates) & past.held_items
+    past, groups = past or Exposure(), groups or {}
+    names = {c.key: groups.get(c.key, c.key) for c in candidates}
+
+    def all_of(drawn: Iterable[str]) -> frozenset[str]:
+        """All items of these groups that nothing was learned from."""
+        chosen = set(drawn)
+        return frozenset(key for key, name in names.items() if name in chosen and key not in past.trained)
+
+    before = frozenset(names) & past.held_items
+    kept = before | all_of(names[key] for key in before)
     if validation := frozenset(c.key for c in candidates if c.split is Split.VAL):
         return validation | kept
-    done = sorted((c.key for c in candidates if c.is_done), key=_hash)
+    done = [c.key for c in candidates if c.is_done]
     if len(done) < MIN_ITEMS_DONE:
         return kept
-    fresh = [key for key in done if key not in past.trained]
-    return kept | frozenset(key for key in fresh if _is_drawn(key)) or frozenset(fresh[:1])
+    learned = {groups.get(key, key) for key in past.trained}
+    fresh = sorted({names[key] for key in done} - learned, key=_hash)
+    return kept | all_of(name for name in fresh if _is_drawn(name)) or all_of(fresh[:1])
 
 
 class _Offer(NamedTuple):

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pspnet_core.atomic import write_json
+from pspnet_core.atomic import atomic_writer, check_place, storage_error, write_json
 from pspnet_core.errors import CheckpointError, StorageError
 
 if TYPE_CHECKING:
     from pspnet_core.models.checkpoint import Checkpoint
 
 _CHECKPOINT, _RECORD, _CURRENT = "checkpoint.safetensors", "version.json", "current.json"
+_COPY_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,42 @@ class VersionStore:
             raise StorageError(
                 f"Version {number} could not be removed.", f"{folder}: {error.strerror}.", "Remove that folder by hand."
             ) from error
+
+    def delete(self, number: int) -> None:
+        """Delete a version for good; its number is not used again.
+
+        Raises:
+            CheckpointError: There is no such version, or it is the one in use.
+            StorageError: It could not be removed.
+        """
+        if number == self.current:
+            raise CheckpointError(
+                f"Version {number} is in use.", "The version in use cannot be deleted.", "Use another version first."
+            )
+        folder = self._folder / str(number)
+        if not (folder / _RECORD).is_file():
+            raise _missing(number, self._folder)
+        is_last = number == max(self._numbers())
+        self.remove(number)
+        if is_last:  # the empty folder keeps its number from being given again
+            try:
+                folder.mkdir()
+            except OSError as error:
+                raise storage_error(folder, error) from error
+
+    def export(self, number: int, path: Path) -> None:
+        """Copy the checkpoint of a version to a file, which then has all that is needed to use it.
+
+        Raises:
+            CheckpointError: There is no such version.
+            StorageError: It could not be written; what was there before is intact.
+        """
+        source = self._folder / str(number) / _CHECKPOINT
+        if not source.is_file():
+            raise _missing(number, self._folder)
+        check_place(path, [entry.path for entry in self.list()])
+        with atomic_writer(path) as target, source.open("rb") as stream:
+            shutil.copyfileobj(stream, target, _COPY_BYTES)
 
     def list(self) -> list[Version]:
         """All versions, oldest first."""

@@ -7,6 +7,7 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 
 from pspnet_core.errors import TrainingError  # noqa: E402
+from pspnet_core.pretrained import find_weights  # noqa: E402
 from pspnet_core.project.project import Project, Split, Status  # noqa: E402
 from pspnet_core.training import finetune as finetune_module  # noqa: E402
 from pspnet_core.training.collection import collect  # noqa: E402
@@ -14,11 +15,13 @@ from pspnet_core.training.config import Recipe  # noqa: E402
 from pspnet_core.training.events import Decided, FinishEarly, Phase, Step  # noqa: E402
 from pspnet_core.training.finetune import finetune  # noqa: E402
 from pspnet_core.training.holdout import block_mask, labelled_blocks  # noqa: E402
+from pspnet_core.training.start import Start  # noqa: E402
 from pspnet_core.training.versions import VersionStore  # noqa: E402
 from pspnet_core.types import Provenance  # noqa: E402
 from tests.helpers.tiny import CLASSES, picture, write_data_set  # noqa: E402
 
 RECIPE = Recipe(batch_size=2, crop_px=64, warmup_steps=2)
+IDLE = Recipe(batch_size=1, crop_px=32, head_lr=1e-7, backbone_lr=1e-9)
 
 
 def run(project, seconds=1.5, **settings):
@@ -74,12 +77,9 @@ def test_first_version_is_adopted_with_its_evidence(data_set):
     assert store.load(1).origin["project"] == data_set.uuid
 
 
-def test_a_worse_version_is_kept_but_not_adopted(data_set, monkeypatch):
+def test_a_worse_version_is_kept_but_not_adopted(data_set):
     run(data_set, seconds=4)
-    monkeypatch.setattr(finetune_module, "Recipe", Recipe)
-    *_, decided = finetune(
-        data_set, seconds=1.5, device="cpu", recipe=Recipe(batch_size=1, crop_px=32, head_lr=1e-7, backbone_lr=1e-9)
-    )
+    *_, decided = finetune(data_set, 1.5, mode="full", device="cpu", recipe=IDLE)
     assert not decided.adopted
     assert decided.mean_iou <= decided.old_mean_iou
     assert "stays" in decided.reason
@@ -89,9 +89,7 @@ def test_a_worse_version_is_kept_but_not_adopted(data_set, monkeypatch):
 
 
 def test_a_better_version_replaces_a_worse_one(data_set):
-    *_, first = finetune(
-        data_set, seconds=1.2, device="cpu", recipe=Recipe(batch_size=1, crop_px=32, head_lr=1e-7, backbone_lr=1e-9)
-    )
+    *_, first = finetune(data_set, seconds=1.2, device="cpu", recipe=IDLE)
     events = list(finetune(data_set, seconds=5, device="cpu", recipe=RECIPE))
     assert any(isinstance(e, Phase) and e.name == "compare" for e in events)
     decided = events[-1]
@@ -279,13 +277,13 @@ def test_an_image_that_the_current_version_learned_is_no_evidence_once_it_is_don
     painted.set_state("0.png", unaided_blocks="", prediction_shown=True)
     run(painted)
     painted.set_state("0.png", status=Status.DONE)
-    second = run(painted, seconds=3)
+    second = run(painted, seconds=3, mode="full")
     assert compared == [{}]
     assert second.adopted
     assert second.mean_iou is not None
     assert second.old_mean_iou is None
     assert "No evidence yet that it is better" in second.reason
-    third = run(painted, seconds=3)  # version 2 held some blocks out, so now there is something
+    third = run(painted, seconds=3, mode="full")  # version 2 held some blocks out, so now there is something
     assert third.old_mean_iou is not None
     record = VersionStore(painted.folder / "versions").list()[1].record
     assert compared[1]["0.png"].any()
@@ -338,3 +336,56 @@ def test_an_image_that_went_away_is_left_out_and_named(data_set):
     decided = run(data_set)
     assert gone.key in decided.reason
     assert gone.key not in decided.version.record["trained_items"]
+
+
+def test_quick_goes_on_from_the_current_version_and_full_from_the_base_weights(data_set):
+    run(data_set)
+    for mode, parent in (("quick", 1), ("full", None)):
+        record = run(data_set, mode=mode, seconds=None, steps=1).version.record
+        assert (record["mode"], record["parent"], record["seconds"], record["steps"]) == (mode, parent, None, 1)
+    VersionStore(data_set.folder / "versions").set_current(None)
+    assert run(data_set, seconds=None, steps=1).version.record["parent"] is None
+
+
+def test_quick_starts_from_the_base_weights_when_others_are_wanted_now(data_set):
+    run(data_set, seconds=None, steps=1)
+    other = Start("efficientnet_lite0", find_weights("efficientnet_lite0"))  # the same file, but named
+    assert run(data_set, seconds=None, steps=1, start=other).version.record["parent"] is None
+
+
+def test_pixels_that_an_ancestor_learned_from_are_never_measured_on(painted, compared):
+    """Image 1 comes in with version 2, so some of its blocks are held out; what of image 0 is, is known since 1."""
+    first = run(painted, steps=2, seconds=None).version.record
+    label_all(painted, "1.png", status=Status.DONE)
+    second = run(painted, steps=2, seconds=None).version.record
+    assert second["parent"] == 1
+    assert second["holdout_blocks"]["0.png"] == first["holdout_blocks"]["0.png"]
+    run(painted, steps=2, seconds=None)
+    for shown, records in zip(compared, ((first,), (first, second)), strict=True):
+        for key, mask in shown.items():
+            assert mask.any()
+            for record in records:
+                assert not (mask & learned_from(record, key, mask.shape)).any()
+    assert set(compared[1]) == {"0.png", "1.png"}
+
+
+def test_the_hold_out_outlives_the_versions_that_it_was_chosen_for(painted):
+    first = run(painted, steps=1, seconds=None).version.record
+    store = VersionStore(painted.folder / "versions")
+    store.set_current(None)
+    store.delete(1)
+    painted.set_state("0.png", unaided_blocks="")  # none of it could be chosen any more
+    record = run(painted, steps=1, seconds=None).version.record
+    assert record["holdout_blocks"] == first["holdout_blocks"]
+
+
+def test_the_record_of_a_version_tells_how_it_came_about(data_set):
+    run(data_set, steps=2, seconds=None, seed=3)
+    decided = run(data_set, steps=2, seconds=None, seed=4)
+    record = decided.version.record
+    assert (record["seed"], record["planned_steps"], record["recipe"]["crop_px"]) == (4, 2, 64)
+    low, high = record["interval"]
+    assert low <= round(decided.mean_iou - decided.old_mean_iou, 3) <= high
+    assert set(record["per_class"]) == {"0", "2", "5"}
+    assert decided.per_class[0] == tuple(pytest.approx(v, abs=1e-3) for v in record["per_class"]["0"])
+    assert set(record["labels"]) == {i.key for i in data_set.items if i.split is not Split.TEST}

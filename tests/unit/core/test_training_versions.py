@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from pspnet_core.errors import CheckpointError
+from pspnet_core.errors import CheckpointError, StorageError
 from pspnet_core.training.versions import VersionStore
 
 torch = pytest.importorskip("torch")
 
 from pspnet_core.models import PSPNet, PSPNetConfig  # noqa: E402
-from pspnet_core.models.checkpoint import Checkpoint  # noqa: E402
+from pspnet_core.models.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
 from tests.helpers.tiny import CLASSES  # noqa: E402
 
 
@@ -73,3 +73,33 @@ def test_current_version_whose_file_is_gone(checkpoint, tmp_path):
     assert json.loads((tmp_path / "current.json").read_text()) == {"current": 1}
     version.path.unlink()
     assert store.current is None
+
+
+def test_deleted_versions_are_gone_and_their_numbers_are_not_used_again(checkpoint, tmp_path):
+    store = VersionStore(tmp_path)
+    for _ in range(3):
+        store.add(checkpoint, {})
+    store.set_current(2)
+    with pytest.raises(CheckpointError, match="in use"):
+        store.delete(2)
+    store.delete(1)
+    store.delete(3)
+    for gone in (1, 3, 9):
+        with pytest.raises(CheckpointError, match=f"no version {gone}"):
+            store.delete(gone)
+    assert [v.number for v in store.list()] == [2]
+    assert not (tmp_path / "1").exists()
+    assert store.add(checkpoint, {}).number == 4
+
+
+def test_exported_versions_stand_alone(checkpoint, tmp_path):
+    store = VersionStore(tmp_path / "versions")
+    version = store.add(checkpoint, {})
+    target = tmp_path / "mine.safetensors"
+    store.export(1, target)
+    assert load_checkpoint(target).id == checkpoint.id
+    with pytest.raises(StorageError, match="overwritten"):
+        store.export(1, version.path)
+    with pytest.raises(CheckpointError, match="no version 7"):
+        store.export(7, target)
+    assert store.load(1).id == checkpoint.id

@@ -1,0 +1,103 @@
+"""A fine-tune that did not come to its end, and can go on from where it was. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pspnet_core.atomic import write_json
+from pspnet_core.errors import StorageError
+from pspnet_core.training.start import SETTING, Start
+
+if TYPE_CHECKING:
+    from pspnet_core.project.project import Project
+
+FOLDER = "training"
+"""In a project's own folder: what runs need to remember."""
+
+_RUN, _STATE = "run.json", "state.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class InterruptedRun:
+    """What a fine-tune was told when it began.
+
+    Attributes:
+        mode: ``quick`` or ``full``.
+        seconds: Its time; None when it counted steps.
+        steps: Its number of steps; None when it counted seconds.
+        seed: Of weights, crops and dropout.
+        start: What the base weights are.
+        parent: Number of the version that it started from; None for the base weights.
+        created: When it began, ISO 8601.
+    """
+
+    mode: Literal["quick", "full"]
+    seconds: float | None
+    steps: int | None
+    seed: int
+    start: Start
+    parent: int | None
+    created: str
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary."""
+        return {
+            "mode": self.mode,
+            "seconds": self.seconds,
+            "steps": self.steps,
+            "seed": self.seed,
+            "start": self.start.to_json(),
+            "parent": self.parent,
+            "created": self.created,
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> InterruptedRun:
+        """Inverse of :meth:`to_json`. Raises: ValueError, TypeError or KeyError for something else."""
+        seconds, steps, parent = data["seconds"], data["steps"], data["parent"]
+        if data["mode"] not in ("quick", "full"):
+            raise ValueError(f"unknown mode {data['mode']!r}")
+        return InterruptedRun(
+            data["mode"],
+            None if seconds is None else float(seconds),
+            None if steps is None else int(steps),
+            int(data["seed"]),
+            Start.of({SETTING: data["start"]}),
+            None if parent is None else int(parent),
+            str(data["created"]),
+        )
+
+
+def state_file(project: Project) -> Path:
+    """Where a running fine-tune keeps its state."""
+    return project.folder / FOLDER / _STATE
+
+
+def interrupted(project: Project) -> InterruptedRun | None:
+    """The fine-tune of this project that was interrupted after it had kept some state; None when there is none."""
+    if not state_file(project).is_file():
+        return None
+    try:
+        return InterruptedRun.from_json(json.loads((project.folder / FOLDER / _RUN).read_bytes()))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def note_run(project: Project, run: InterruptedRun) -> None:
+    """Write down what a fine-tune was told. Raises: StorageError."""
+    write_json(project.folder / FOLDER / _RUN, run.to_json())
+
+
+def discard(project: Project) -> None:
+    """Forget an interrupted fine-tune: it is done, or nobody wants it any more. Raises: StorageError."""
+    for path in (project.folder / FOLDER / _RUN, state_file(project)):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(
+                "The state of a fine-tune could not be deleted.", f"{path}: {error.strerror}.", "Delete it by hand."
+            ) from error

@@ -1,0 +1,104 @@
+"""Runs that did not come to their end."""
+
+import json
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from pspnet_core.errors import TrainingError  # noqa: E402
+from pspnet_core.project.project import Project  # noqa: E402
+from pspnet_core.training import finetune as finetune_module  # noqa: E402
+from pspnet_core.training.config import Recipe  # noqa: E402
+from pspnet_core.training.events import Step  # noqa: E402
+from pspnet_core.training.finetune import discard, finetune, interrupted  # noqa: E402
+from pspnet_core.training.interrupted import state_file  # noqa: E402
+from tests.helpers.tiny import write_data_set  # noqa: E402
+
+RECIPE = Recipe(batch_size=1, crop_px=32, warmup_steps=1)
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project.open(write_data_set(tmp_path / "d", train=2, val=1, test=0))
+
+
+@pytest.fixture
+def configs(monkeypatch):
+    """What training was told, by run."""
+    seen = []
+    original = finetune_module.train
+
+    def train(config):
+        seen.append(config)
+        return original(config)
+
+    monkeypatch.setattr(finetune_module, "train", train)
+    return seen
+
+
+def broken_off(project, **settings):
+    """A run that was closed after its first step, as if it had kept some state."""
+    events = finetune(project, device="cpu", recipe=RECIPE, **settings)
+    next(event for event in events if isinstance(event, Step))
+    events.close()
+    state_file(project).write_bytes(b"state")
+
+
+def test_a_run_that_was_closed_is_told_and_goes_on_as_it_began(project, configs):
+    list(finetune(project, steps=1, device="cpu", recipe=RECIPE))
+    assert interrupted(project) is None
+    broken_off(project, steps=3, seed=5)
+    run = interrupted(project)
+    assert (run.mode, run.seconds, run.steps, run.seed, run.parent) == ("quick", None, 3, 5, 1)
+    *_, decided = finetune(project, device="cpu", recipe=RECIPE, resume=True)
+    before, after = configs[-2:]
+    assert (after.steps, after.seed, after.mode, after.state_file) == (3, 5, "quick", before.state_file)
+    assert after.init.id == before.init.id
+    assert decided.version.record["parent"] == 1
+    assert interrupted(project) is None
+
+
+def test_a_new_run_forgets_the_interrupted_one(project, configs):
+    broken_off(project, steps=3, seed=5, mode="full")
+    events = finetune(project, steps=1, device="cpu", recipe=RECIPE)
+    next(events)
+    assert not state_file(project).exists()
+    events.close()
+    broken_off(project, steps=3)
+    discard(project)
+    assert interrupted(project) is None
+    assert not state_file(project).exists()
+
+
+def test_resuming_where_nothing_was_interrupted_begins_anew(project):
+    *_, decided = finetune(project, steps=1, seed=8, device="cpu", recipe=RECIPE, resume=True)
+    assert decided.version.record["seed"] == 8
+
+
+def test_a_run_that_broke_down_is_not_resumed(project, monkeypatch):
+    def broken(config):
+        state_file(project).write_bytes(b"state")
+        raise TrainingError("Broken.", "", "")
+        yield
+
+    monkeypatch.setattr(finetune_module, "train", broken)
+    with pytest.raises(TrainingError):
+        list(finetune(project, steps=1, device="cpu", recipe=RECIPE))
+    assert interrupted(project) is None
+
+
+def test_a_damaged_note_is_no_run(project):
+    broken_off(project, steps=3)
+    note = project.folder / "training" / "run.json"
+    whole = json.loads(note.read_text())
+    for damaged in ("{", "[]", json.dumps(whole | {"mode": "slow"}), json.dumps(whole | {"seed": "x"})):
+        note.write_text(damaged)
+        assert interrupted(project) is None
+    note.write_text(json.dumps(whole))
+    assert interrupted(project) is not None
+
+
+def test_seconds_and_steps_are_not_both_given(project):
+    with pytest.raises(ValueError, match="either"):
+        list(finetune(project, 5, steps=5))
