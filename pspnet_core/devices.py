@@ -6,7 +6,7 @@ Only the owner of a thread sets thread counts; nothing else in the core changes 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -25,11 +25,18 @@ class Numerics:
         device: Where.
         dtype: Reduced type of autocast, or None for float32 throughout.
         memory_format: Layout of images and convolution weights.
+        base: Type of weights and images outside of autocast.
     """
 
     device: torch.device
     dtype: torch.dtype | None
     memory_format: torch.memory_format
+    base: torch.dtype = torch.float32
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether small gradients vanish in :attr:`dtype`, so that the loss has to be scaled up in training."""
+        return self.dtype == torch.float16
 
     def autocast(self) -> AbstractContextManager[object]:
         """A context in which matrix products and convolutions use :attr:`dtype`."""
@@ -89,6 +96,28 @@ def numerics_for(device: torch.device) -> Numerics:
     if device.type == "cpu":
         return Numerics(device, torch.bfloat16 if _cpu_has_bfloat16() else None, torch.channels_last)
     return Numerics(device, None, torch.contiguous_format)
+
+
+def training_numerics(device: torch.device, precision: str = "auto") -> Numerics:
+    """The format to train in: as :func:`numerics_for`, and float16 on CUDA before bfloat16 was native.
+
+    CUDA and MPS: written after their documentation, not measured.
+
+    Args:
+        device: Where.
+        precision: ``auto``, ``float32`` or ``float64``; the latter two without autocast.
+
+    Raises:
+        ValueError: No such precision, or float64 on MPS, which lacks it.
+    """
+    usual = numerics_for(device)
+    if precision == "auto":
+        has_tensor_cores = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (7, 0)
+        return replace(usual, dtype=torch.float16) if has_tensor_cores and usual.dtype is None else usual
+    bases = {"float32": torch.float32} | ({} if device.type == "mps" else {"float64": torch.float64})
+    if precision not in bases:
+        raise ValueError(f"precision must be one of auto, {', '.join(bases)} on {device.type}, found {precision!r}")
+    return replace(usual, dtype=None, base=bases[precision])
 
 
 def numerics_to_try(device: torch.device) -> list[Numerics]:

@@ -78,6 +78,7 @@ class TrainConfig:
         mode: ``quick`` uses the time it is given; ``full`` ends before that once it does not get better any more.
         seed: Of weights, crops and dropout.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        precision: ``auto``, what is fastest on the device, ``float32`` or ``float64``.
         num_threads: Torch threads of the calling thread; None leaves them as they are.
         cache_bytes: Memory for decoded images.
         recipe: How to learn; that of the mode when not given.
@@ -101,10 +102,12 @@ class TrainConfig:
     mode: Mode = "full"
     seed: int = 0
     device: str = "auto"
+    precision: Literal["auto", "float32", "float64"] = "auto"
     num_threads: int | None = None
     cache_bytes: int = CACHE_BYTES
     recipe: Recipe | None = None
     state_file: Path | None = None
+    state_period_s: float = 20.0
     origin: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -28,10 +28,12 @@ class LabelledImage:
     Attributes:
         key: Names it in messages.
         load: Reads (H, W, 3) uint8 RGB and (H, W) uint8 class ids; the caller does not change them.
+        check: Looks at its files before training begins, without decoding them, and raises what :attr:`load` would.
     """
 
     key: str
     load: Callable[[], tuple[RgbImage, ClassMap]]
+    check: Callable[[], None] | None = None
 
 
 class LabelledCache:

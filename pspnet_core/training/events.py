@@ -104,7 +104,7 @@ class Adjusted:
 
     Attributes:
         what: ``memory`` (smaller parts of a batch, or smaller crops), ``rate`` (rolled back, lower learning rate),
-            ``state`` (the kept state was of no use, or could not be kept), or ``time`` (ended at the limit).
+            ``state`` (the kept state was of no use, or could not be kept), or ``data`` (an image was left out).
         detail: In words, for people.
     """
 

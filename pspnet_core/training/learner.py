@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pspnet_core.devices import Numerics
+from pspnet_core.devices import Numerics, pinned
 from pspnet_core.errors import TrainingError
 from pspnet_core.models.checkpoint import Checkpoint, Preprocessing
 from pspnet_core.models.class_change import change_classes
@@ -20,9 +21,15 @@ from pspnet_core.models.layers import require_gradients
 from pspnet_core.models.pspnet import PSPNet, make_model
 from pspnet_core.models.weights import imagenet_preprocessing
 from pspnet_core.training.config import Recipe, TrainConfig
+from pspnet_core.training.distributed import ALONE, Group
+from pspnet_core.training.loss_scale import LossScale
 from pspnet_core.training.losses import class_weights, summed_cross_entropy, total_weight
 from pspnet_core.training.optimizer import AdamW, ParameterGroup
 from pspnet_core.types import UNLABELLED, ClassMap, RgbImage
+
+
+class DivergedError(TrainingError):
+    """The loss or the gradient of a step is not a number; nothing of that step was applied."""
 
 
 class Learner:
@@ -32,24 +39,38 @@ class Learner:
         config: Of the run.
         numerics: Where and how to compute.
         counts: Class id -> labelled pixels of the training images.
+        group: The processes that share each batch.
+
+    Attributes:
+        micro_batch: Crops that are computed at once; gradients are added up over a batch.
+        lr_scale: Factor of all learning rates.
+        num_steps: Steps done.
+        loss: Of the main output in the last step, over the batches of all processes.
 
     Raises:
         CheckpointError: The ImageNet weights are missing.
         TrainingError: The initial checkpoint has another shape.
     """
 
-    def __init__(self, config: TrainConfig, numerics: Numerics, counts: Mapping[int, int]) -> None:
+    def __init__(
+        self, config: TrainConfig, numerics: Numerics, counts: Mapping[int, int], group: Group = ALONE
+    ) -> None:
         self._config, self._recipe, self._numerics = config, config.chosen_recipe, numerics
+        self._group = group
         self._preprocessing = _preprocessing(config)
-        model = _initial_model(config)
+        model = _initial_model(config).to(numerics.base)
         self._averaged = copy.deepcopy(model).eval().requires_grad_(False).to(numerics.device)
         _freeze(model, config)
         self._model = model.train().to(numerics.device)
         self._model.to(memory_format=numerics.memory_format)
+        self._network = group.parallel(self._model)
         self._optimizer = AdamW(_groups(self._model, self._recipe))
+        self._scale = LossScale(numerics.is_narrow)
         self._channel_of = np.full(256, UNLABELLED, np.int64)
         self._channel_of[list(config.classes.indices)] = np.arange(len(config.classes))
         self.weigh(counts)
+        self.micro_batch = 1 if numerics.device.type == "cpu" else self._recipe.batch_size
+        self.lr_scale = 1.0
         self.num_steps = 0
         self.loss = math.nan
 
@@ -61,70 +82,134 @@ class Learner:
     def step(self, crops: Sequence[tuple[RgbImage, ClassMap]], lr_factor: float) -> Iterator[None]:
         """One step of the optimiser on crops of equal size; afterwards :attr:`loss` is its loss.
 
-        On a CPU each crop is a micro-batch of its own, and the generator yields before and after each backward pass.
-        The gradient is that of the whole batch, every labelled pixel counting the same, unless batch norms learn: each
-        crop is then normalised by its own statistics on a CPU, and by those of the batch elsewhere.
+        Each :attr:`micro_batch` crops (one on a CPU) go through the network together, and the generator yields before
+        and after each backward pass. The gradient is that of the batches of all processes together, every labelled
+        pixel counting the same, unless batch norms learn: crops are then normalised by what goes through together.
+
+        Args:
+            crops: Of this process.
+            lr_factor: Of the peak learning rates.
 
         Raises:
-            TrainingError: The loss is not a number.
+            DivergedError: The loss or the gradient is not a number.
         """
         targets = [torch.from_numpy(self._channel_of[labels]) for _, labels in crops]
-        total = sum(total_weight(t, self._weights) for t in targets)
+        (total,) = self._group.sum([sum(total_weight(t, self._weights) for t in targets)])
         assert total > 0, "the caller draws crops with labelled pixels"
-        self._optimizer.zero_grad()
-        size = 1 if self._numerics.device.type == "cpu" else len(crops)
+        self.forget_gradients()
         batch_loss = 0.0
-        for start in range(0, len(crops), size):
-            chosen = range(start, min(start + size, len(crops)))
-            main, loss = self._forward([crops[i][0] for i in chosen], torch.stack([targets[i] for i in chosen]), total)
-            yield
-            loss.backward()  # type: ignore[no-untyped-call]
+        for start in range(0, len(crops), self.micro_batch):
+            stop = min(start + self.micro_batch, len(crops))
+            with nullcontext() if stop == len(crops) else self._group.apart(self._network):
+                images, target = [image for image, _ in crops[start:stop]], torch.stack(targets[start:stop])
+                main, loss = self._forward(images, target, total, start)
+                yield
+                loss.backward()  # type: ignore[no-untyped-call]
             batch_loss += float(main)
             del main, loss
             yield
-        self._update(batch_loss, lr_factor)
+        self._update(self._group.sum([batch_loss])[0], lr_factor * self.lr_scale)
+
+    def forget_gradients(self) -> None:
+        """Free the gradients of a step, whole or not."""
+        self._optimizer.zero_grad()
 
     def checkpoint(self, metrics: dict[str, Any]) -> Checkpoint:
-        """The averaged network as it is now, a copy, on the CPU in evaluation mode."""
-        model = copy.deepcopy(self._averaged).to("cpu")
+        """The averaged network as it is now, a copy, in float32 on the CPU in evaluation mode."""
+        model = copy.deepcopy(self._averaged).to("cpu", torch.float32)
         return Checkpoint(model, self._config.classes, self._preprocessing, metrics, dict(self._config.origin))
 
     def view(self) -> Checkpoint:
         """The averaged network itself, to be evaluated before the next step."""
-        return Checkpoint(self._averaged, self._config.classes, self._preprocessing)
+        model = self._averaged if self._numerics.base == torch.float32 else copy.deepcopy(self._averaged).float()
+        return Checkpoint(model, self._config.classes, self._preprocessing)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that changes from step to step, by name: no copies."""
+        pairs = zip(self._model.named_parameters(), self._averaged.parameters(), strict=True)
+        learned = [(name, mine, averaged) for (name, mine), averaged in pairs if mine.requires_grad]
+        buffers = zip(self._model.named_buffers(), self._averaged.buffers(), strict=True)
+        found = {f"weight.{name}": mine.detach() for name, mine, _ in learned}
+        found |= {f"average.{name}": averaged for name, _, averaged in learned}
+        for (name, mine), averaged in buffers:
+            found |= {f"buffer.{name}": mine, f"averaged_buffer.{name}": averaged}
+        return found | {f"optimizer.{number}": tensor for number, tensor in enumerate(self._optimizer.averages)}
+
+    def counters(self) -> dict[str, Any]:
+        """What else changes, as plain JSON values."""
+        return {
+            "num_steps": self.num_steps,
+            "loss": self.loss if math.isfinite(self.loss) else None,
+            "optimizer_steps": self._optimizer.num_steps,
+            "lr_scale": self.lr_scale,
+            "micro_batch": self.micro_batch,
+            "loss_scale": [self._scale.value, self._scale.good_steps],
+        }
+
+    @torch.no_grad()
+    def restore(self, tensors: Mapping[str, Tensor], counters: Mapping[str, Any]) -> None:
+        """Go back, or on, to what :meth:`tensors` and :meth:`counters` told.
+
+        Raises:
+            ValueError: They are of another network.
+            KeyError, TypeError: They are damaged.
+        """
+        mine = self.tensors()
+        if {name: tensor.shape for name, tensor in mine.items()} != {name: t.shape for name, t in tensors.items()}:
+            raise ValueError("the tensors are those of another network")
+        self.recount(counters)
+        for name, tensor in mine.items():
+            tensor.copy_(tensors[name])
+
+    def recount(self, counters: Mapping[str, Any]) -> None:
+        """The part of :meth:`restore` that is no tensors. Raises: KeyError, TypeError, ValueError."""
+        value, good_steps = counters["loss_scale"]
+        loss = counters["loss"]
+        numbers = [int(counters[name]) for name in ("num_steps", "optimizer_steps", "micro_batch")]
+        self.lr_scale, self.loss = float(counters["lr_scale"]), math.nan if loss is None else float(loss)
+        self.num_steps, self._optimizer.num_steps, self.micro_batch = numbers
+        self._scale.value, self._scale.good_steps = float(value), int(good_steps)
 
     # No yield may happen inside: autocast and the random state belong to the thread.
-    def _forward(self, images: list[RgbImage], target: Tensor, total: float) -> tuple[Tensor, Tensor]:
-        device = self._numerics.device
-        x = self._preprocessing(images).to(device).contiguous(memory_format=self._numerics.memory_format)
-        target = target.to(device)
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), self._numerics.autocast():
-            torch.manual_seed(self._config.seed * 1_000_003 + self.num_steps)  # dropout
-            outputs = list(self._model(x).values())  # at input size: of the network, then of its auxiliary heads
+    def _forward(self, images: list[RgbImage], target: Tensor, total: float, position: int) -> tuple[Tensor, Tensor]:
+        numerics, group = self._numerics, self._group
+        device = numerics.device
+        x = pinned(self._preprocessing(images), device).to(device, numerics.base, non_blocking=True)
+        x = x.contiguous(memory_format=numerics.memory_format)
+        target = pinned(target, device).to(device, non_blocking=True)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), numerics.autocast():
+            number = self.num_steps * self._recipe.batch_size + group.rank + position * group.size
+            torch.manual_seed(self._config.seed * 1_000_003 + number)  # dropout
+            outputs = list(self._network(x).values())  # at input size: of the network, then of its auxiliary heads
         weights = self._weights.to(device)
         main, *aux = (summed_cross_entropy(logits, target, weights) / total for logits in outputs)
         loss = main
         for head, extra in zip(self._model.config.aux, aux, strict=True):
             loss = loss + head.weight * extra
-        return main.detach(), loss
+        return main.detach(), loss * (self._scale.value * group.size)  # what processes have is averaged, not added
 
     def _update(self, loss: float, lr_factor: float) -> None:
         parameters = [p for p in self._model.parameters() if p.grad is not None]
+        self._scale.undo(parameters)
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, self._recipe.clip_norm))
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise TrainingError(
+        if math.isfinite(loss) and not math.isfinite(norm) and self._scale.may_shrink:
+            self._scale.shrink()  # this step is lost
+        elif not (math.isfinite(loss) and math.isfinite(norm)):
+            raise DivergedError(
                 f"Training broke down in step {self.num_steps + 1}: the loss is not a number.",
                 f"Loss {loss}, gradient norm {norm}.",
                 "Start again with another seed; if it happens again, please report it.",
             )
-        self._optimizer.step(lr_factor)
+        else:
+            self._scale.stay()
+            self._optimizer.step(lr_factor)
+            self._average()
         self.num_steps += 1
         self.loss = loss
-        self._average()
 
     @torch.no_grad()
     def _average(self) -> None:
-        share = 1.0 / (1.0 + self._recipe.ema_share * self.num_steps)
+        share = 1.0 / (1.0 + self._recipe.ema_share * (self.num_steps + 1))
         for averaged, parameter in zip(self._averaged.parameters(), self._model.parameters(), strict=True):
             if parameter.requires_grad:
                 averaged.lerp_(parameter, share)

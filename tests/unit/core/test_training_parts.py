@@ -17,11 +17,19 @@ from pspnet_core.errors import ImageReadError, TrainingError  # noqa: E402
 from pspnet_core.training.augment import change_light, random_crop  # noqa: E402
 from pspnet_core.training.config import Recipe, TrainConfig  # noqa: E402
 from pspnet_core.training.data import LabelledCache, LabelledImage  # noqa: E402
-from pspnet_core.training.events import Evaluated, Phase, Step  # noqa: E402
+from pspnet_core.training.events import Adjusted, Evaluated, FinishEarly, Phase, Planned, Resumed, Step  # noqa: E402
 from pspnet_core.training.losses import class_weights, summed_cross_entropy, total_weight  # noqa: E402
 from pspnet_core.training.optimizer import AdamW, ParameterGroup  # noqa: E402
 from pspnet_core.training.sampler import AnchorSampler  # noqa: E402
-from pspnet_core.training.schedule import Clock, lr_factor  # noqa: E402
+from pspnet_core.training.schedule import (  # noqa: E402
+    Clock,
+    Plan,
+    decay_start,
+    evaluation_period,
+    lr_factor,
+    measured_steps,
+    steps_within,
+)
 from tests.helpers.tiny import CLASSES, picture  # noqa: E402
 
 # --- schedule
@@ -35,34 +43,116 @@ class Time:
         return self.s
 
 
+RECIPE = Recipe(warmup_steps=20, poly_power=0.9)
+
+
+def plan_of(mode, steps, **options):
+    return Plan(steps, decay_start(mode, steps, RECIPE), **options)
+
+
 def test_learning_rate_warms_up_and_falls_to_zero():
-    assert lr_factor(0.0, 0, 20, 0.9) == pytest.approx(1 / 20)
-    assert lr_factor(0.5, 100, 20, 0.9) == pytest.approx(0.5**0.9)
-    assert lr_factor(1.0, 100, 20, 0.9) == 0.0
-    assert lr_factor(1.2, 100, 0, 0.9) == 0.0
+    plan = plan_of("quick", 120)
+    assert lr_factor(0, RECIPE, None) == lr_factor(0, RECIPE, plan) == pytest.approx(1 / 20)
+    assert lr_factor(20, RECIPE, plan) == 1.0
+    assert lr_factor(70, RECIPE, plan) == pytest.approx(0.5**0.9)
+    assert lr_factor(120, RECIPE, plan) == lr_factor(500, RECIPE, plan) == 0.0
+    assert lr_factor(0, Recipe(warmup_steps=0), None) == 1.0
 
 
-def test_progress_by_steps():
-    clock = Clock(None, 10, Time())
-    clock.step = 4
-    assert (clock.progress, clock.num_steps, clock.share_of_budget(5)) == (0.4, 10, 0.0)
+@pytest.mark.parametrize("mode", ["quick", "full"])
+def test_the_first_learning_rates_do_not_know_the_plan(mode):
+    for steps in (1, 7, 30, 4000):
+        for step in range(measured_steps(RECIPE)):
+            assert lr_factor(step, RECIPE, plan_of(mode, steps)) == lr_factor(step, RECIPE, None)
 
 
-def test_progress_by_time_leaves_a_reserve_and_does_not_count_reading():
+def test_a_run_that_was_ended_by_its_scores_is_one_that_was_planned_so_short():
+    for step in (200, 333, 1000):
+        ended = plan_of("full", 5000, evaluate_every=50, may_stop=True).stopped_at(step)
+        planned = plan_of("full", ended.steps)
+        assert (
+            (ended.decay_from, ended.steps) == (step, planned.steps) == (planned.decay_from, step + ended.steps - step)
+        )
+        assert not ended.may_stop
+
+
+def test_full_keeps_its_learning_rate_until_the_cool_down():
+    plan = plan_of("full", 1300)
+    assert plan.decay_from == 1000
+    assert lr_factor(999, RECIPE, plan) == 1.0
+    assert 0 < lr_factor(1299, RECIPE, plan) < lr_factor(1001, RECIPE, plan) < 1.0
+
+
+def test_speed_is_that_of_usual_steps():
+    clock = Clock(100.0, Time())
+    for seconds in (5.0, 5.0, 0.5, 0.5, 9.0):
+        clock.took(seconds)
+    assert clock.step_s == 0.5
+
+
+def test_budget():
     now = Time()
-    clock = Clock(100.0, None, now)
-    now.s += 10
-    clock.start_training()
-    assert clock.progress == 0.0
-    clock.reserve_s = 10
-    now.s += 40
-    clock.step = 50
-    assert clock.progress == pytest.approx(0.5)
-    assert (clock.num_steps, clock.eta_s, clock.elapsed_s) == (100, 50.0, 50.0)
-    now.s += 40
-    assert clock.progress == 1.0
-    clock.reserve_s = 200
-    assert clock.progress == 1.0
+    clock = Clock(100.0, now)
+    now.s += 30
+    assert (clock.elapsed_s, clock.left_s, clock.share_of_budget(5)) == (30.0, 70.0, 0.05)
+    clock.go_on_after(110.0)
+    assert (clock.left_s, clock.is_far_too_late) == (0.0, False)
+    now.s += 20
+    assert clock.is_far_too_late
+    endless = Clock(None, now)
+    assert (endless.left_s, endless.share_of_budget(5), endless.is_far_too_late) == (float("inf"), 0.0, False)
+
+
+def test_pauses_do_not_count_but_interruptions_do():
+    now = Time()
+    clock = Clock(100.0, now)
+
+    def work():
+        for number in range(3):
+            now.s += 1
+            yield number
+        return "end"
+
+    received = []
+    events = clock.without_rests(work())
+    for number, rest in zip(range(3), (60, 0.5, 0), strict=True):
+        assert next(events) == number
+        received.append(number)
+        now.s += rest
+    with pytest.raises(StopIteration) as stop:
+        next(events)
+    assert stop.value.value == "end"
+    assert clock.elapsed_s == 3.5
+
+
+def test_requests_and_closing_reach_what_is_timed():
+    told = []
+
+    def work():
+        try:
+            yield 1
+        except FinishEarly:
+            told.append("early")
+        try:
+            yield 2
+        finally:
+            told.append("closed")
+
+    events = Clock(None, Time()).without_rests(work())
+    assert (next(events), events.throw(FinishEarly())) == (1, 2)
+    events.close()
+    assert told == ["early", "closed"]
+
+
+def test_steps_fit_into_the_time():
+    assert steps_within(60.0, 0.5, 0.0) == 120
+    with_scores = steps_within(60.0, 0.5, 2.0)
+    period = evaluation_period(with_scores, 0.5, 2.0, decides=True)
+    assert period == 36  # a tenth of the time
+    assert with_scores * 0.5 + (with_scores // period) * 2.0 + 2.0 <= 61
+    assert steps_within(1.0, 0.5, 2.0) == 0
+    assert evaluation_period(1000, 0.5, 0.0, decides=False) == 300
+    assert evaluation_period(10, 0.5, 20.0, decides=False) == 0
 
 
 # --- sampler
@@ -270,20 +360,22 @@ def test_config_refuses_contradictions():
         {"steps": None, "seconds": 0},
         {"init": "coco"},
         {"classes": CLASSES.__class__()},
+        {"mode": "slow"},
     ):
-        with pytest.raises(ValueError, match=r"seconds|length|init|class"):
+        with pytest.raises(ValueError, match=r"seconds|length|init|class|mode"):
             TrainConfig(**{**good, **wrong})
 
 
 def test_events_are_json():
     events = [Phase("read", 0.5), Step(1, 2, 0.25, 1.0, 2.0), Evaluated(3, float("nan"), {4: 0.5})]
+    events += [Planned(9, 1.5), Resumed(4), Adjusted("memory", "Less.")]
     rows = [json.loads(json.dumps(e.to_json(), allow_nan=False)) for e in events]
-    assert [r["event"] for r in rows] == ["phase", "step", "evaluated"]
+    assert [r["event"] for r in rows] == ["phase", "step", "evaluated", "planned", "resumed", "adjusted"]
     assert rows[2]["mean_iou"] is None
     assert rows[2]["iou"] == {"4": 0.5}
 
 
-@pytest.mark.parametrize("module", ["events", "versions", "holdout", "data", "schedule", "sampler"])
+@pytest.mark.parametrize("module", ["events", "versions", "holdout", "data", "schedule", "sampler", "length"])
 def test_modules_that_the_window_needs_load_no_torch(module):
     code = f"import sys, pspnet_core.training.{module}; sys.exit('torch' in sys.modules or 'cv2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
