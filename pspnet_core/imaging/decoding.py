@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from pspnet_core.errors import ImageReadError
 
-MAX_PIXELS = 512 * 1024 * 1024
+PIXELS_VARIABLE, METADATA_VARIABLE = "PSPNET_STUDIO_MAX_MEGAPIXELS", "PSPNET_STUDIO_MAX_METADATA_MB"
+"""Names of the environment variables that raise the limits."""
+
+
+def _number_in(variable: str, otherwise: int) -> int:
+    """A whole number of an environment variable; ``otherwise`` where it holds none above 0."""
+    text = os.environ.get(variable, "")
+    return int(text) if text.isdecimal() and int(text) > 0 else otherwise
+
+
+MAX_PIXELS = _number_in(PIXELS_VARIABLE, 0) * 1_000_000 or 512 * 1024 * 1024
 """Largest image that is decoded as a whole, 1.5 GB in memory; also the guard against decompression bombs."""
 
 MAX_TILED_PIXELS = 2 * MAX_PIXELS
 """Largest image that is read by pieces, and largest class map: one byte a pixel."""
 
-# Pillow guards itself at its own limit of 89 megapixels, which aerial images reach honestly.
+MAX_METADATA_MB = _number_in(METADATA_VARIABLE, 16)
+"""Of texts and colour profiles in a PNG, unpacked; colour profiles of printers have one or two."""
+
+# Pillow guards itself at its own limits of 89 megapixels, which aerial images reach honestly, and 1 MB of metadata.
 Image.MAX_IMAGE_PIXELS = MAX_TILED_PIXELS
+PngImagePlugin.MAX_TEXT_CHUNK = MAX_METADATA_MB * 1_000_000
+PngImagePlugin.MAX_TEXT_MEMORY = 4 * PngImagePlugin.MAX_TEXT_CHUNK
 
 # What Pillow and tifffile raise on damaged files; found by reading their sources and by flipping bits. Only
 # `decoder` catches them, around nothing but calls of the two: the same of our own would be a fault of ours.
@@ -94,6 +110,12 @@ def _in_words(path: Path, error: BaseException) -> ImageReadError:
                 f"{path}.",
                 "Close other programs, or reduce the image.",
             )
+        case ValueError() if "MAX_TEXT" in str(error) or "too much memory used in text" in str(error).lower():
+            return ImageReadError(
+                f"The texts and profiles in {path.name} are too large.",
+                f"{path}: {error}. The limit is {MAX_METADATA_MB} MB for each.",
+                f"Check whether the file is damaged, or start with {METADATA_VARIABLE} set to more megabytes.",
+            )
     if _is_empty(path):
         title, detail = f"{path.name} is empty.", f"{path} has 0 bytes."
     else:
@@ -126,15 +148,15 @@ def _too_large(path: Path, detail: str, limit: int) -> ImageReadError:
     return ImageReadError(
         f"{path.name} is too large.",
         f"{detail} The limit is {limit / 1e6:,.0f} megapixels.",
-        f"Save it as a tiled TIFF (up to {MAX_TILED_PIXELS / 1e6:,.0f} megapixels), cut it into pieces, "
-        "or check whether the file is damaged.",
+        f"Save it as a tiled TIFF (up to {MAX_TILED_PIXELS / 1e6:,.0f} megapixels), cut it into pieces, check whether "
+        f"the file is damaged, or start with {PIXELS_VARIABLE} set to more megapixels.",
     )
 
 
 def unsupported_depth(path: Path, mode: str) -> ImageReadError:
-    """The error for values that have no fixed conversion to 8 bits."""
+    """The error for values of which no picture can be made."""
     return ImageReadError(
         f"{path.name} has pixels of a kind that cannot be shown as colours.",
-        f"{path} holds values of type {mode}; which of them is black and which is white is not known.",
-        "Convert it to 8 or 16 bits per channel.",
+        f"{path} holds values of type {mode}.",
+        "Convert it to real numbers, best to 8 or 16 bits per channel.",
     )

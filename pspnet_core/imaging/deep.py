@@ -17,7 +17,8 @@ from PIL import Image
 from pspnet_core.errors import ImageReadError
 from pspnet_core.imaging.decoding import DecoderError, decoder, decoding
 from pspnet_core.imaging.opening import check_memory
-from pspnet_core.imaging.read import SIXTEEN_BIT_GREY, bands_to_rgb, oriented, read_info, tiff_values
+from pspnet_core.imaging.read import oriented, read_info, tiff_values
+from pspnet_core.imaging.rgb import SIXTEEN_BIT_GREY, bands_to_rgb
 from pspnet_core.types import Rect, RgbImage
 
 MAX_VALUE = 65535
@@ -66,12 +67,13 @@ class DeepImage:
     Args:
         values: (H, W) or (H, W, bands) uint16, displayed orientation; kept, not changed.
         has_alpha: Whether the last band is alpha.
+        profile: ICC profile of the colours.
     """
 
-    def __init__(self, values: NDArray[np.uint16], has_alpha: bool = False) -> None:
+    def __init__(self, values: NDArray[np.uint16], has_alpha: bool = False, profile: bytes | None = None) -> None:
         if values.ndim not in (2, 3) or values.dtype != np.uint16 or not values.size:
             raise ValueError(f"expected (H, W) or (H, W, bands) uint16, got {values.shape} {values.dtype}")
-        self._values = values
+        self._values, self._profile = values, profile
         self._has_alpha = has_alpha and values.ndim == 3 and values.shape[2] in (2, 4)
         colors = values if values.ndim == 2 else values[:, :, : self._num_colors]
         step = max(1, int(np.sqrt(colors.size / _SAMPLE_VALUES)))
@@ -119,7 +121,7 @@ class DeepImage:
         shown = table[values]
         if self._has_alpha:
             shown[:, :, -1] = values[:, :, -1] >> 8
-        return bands_to_rgb(shown, self._has_alpha)
+        return bands_to_rgb(shown, self._has_alpha, self._profile)
 
 
 def read_deep(path: Path, page: int = 0) -> DeepImage:
@@ -137,36 +139,39 @@ def read_deep(path: Path, page: int = 0) -> DeepImage:
     if info.bits != 16:
         raise ImageReadError(f"{path.name} has {info.bits} bits per channel.", f"{path}: 16 bits were expected.")
     check_memory(path, info.width, info.height)
-    values, has_alpha = _values(path, page, info.mode, info.orientation)
+    values, has_alpha, profile = _values(path, page, info.mode, info.orientation)
     if values.dtype != np.uint16 or values.shape[:2] != (info.height, info.width):
         raise _not_deep(path)
-    return DeepImage(np.ascontiguousarray(values), has_alpha)
+    return DeepImage(np.ascontiguousarray(values), has_alpha, profile)
 
 
-def _values(path: Path, page: int, mode: str, orientation: int) -> tuple[NDArray[Any], bool]:
+def _values(path: Path, page: int, mode: str, orientation: int) -> tuple[NDArray[Any], bool, bytes | None]:
     is_tiff = path.suffix.lower() in _TIFF_SUFFIXES
     with decoding(path):
         if mode in SIXTEEN_BIT_GREY:
             with decoder(), Image.open(path) as image:
                 image.seek(page)
-                grey = np.asarray(image).astype(np.uint16)
-            return grey if is_tiff else oriented(grey, orientation), False  # Pillow turns a TIFF itself
+                grey, profile = np.asarray(image).astype(np.uint16), image.info.get("icc_profile")
+            return grey if is_tiff else oriented(grey, orientation), False, profile  # Pillow turns a TIFF itself
         if not is_tiff:
             return _by_cv(path, orientation)
         try:
-            return tiff_values(path, page)
+            found = tiff_values(path, page)
+            return found.values, found.has_alpha, found.profile
         except DecoderError:
             if page:
                 raise _not_deep(path) from None
     return _by_cv(path, orientation)
 
 
-def _by_cv(path: Path, orientation: int) -> tuple[NDArray[Any], bool]:
+def _by_cv(path: Path, orientation: int) -> tuple[NDArray[Any], bool, bytes | None]:
     """Colours by OpenCV, which alone among our decoders keeps the low bytes of a PNG's."""
     from pspnet_core.imaging.cv import cv2
 
     with decoding(path):
         data = np.frombuffer(path.read_bytes(), np.uint8)
+        with decoder(), Image.open(path) as image:
+            profile = image.info.get("icc_profile")
     try:
         bands = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
@@ -174,7 +179,7 @@ def _by_cv(path: Path, orientation: int) -> tuple[NDArray[Any], bool]:
     if bands is None or bands.ndim != 3 or bands.shape[2] not in (3, 4):
         raise _not_deep(path)
     order = [2, 1, 0, 3][: bands.shape[2]]
-    return oriented(bands[:, :, order], orientation), bands.shape[2] == 4
+    return oriented(bands[:, :, order], orientation), bands.shape[2] == 4, profile
 
 
 def _not_deep(path: Path) -> ImageReadError:

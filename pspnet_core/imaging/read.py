@@ -1,8 +1,9 @@
 """From an image file to RGB pixels: the one decoder for the screen, for training and for export.
 
-Rules that hold everywhere: EXIF orientation is applied; 16 bits become 8 by their high byte; transparent
-images are laid over white; of more than three colour bands the first three count. Pillow decodes; tifffile
-takes the TIFF files that Pillow cannot read or reads wrongly.
+Rules that hold everywhere: EXIF orientation is applied; colours are brought to sRGB by the file's profile; 16 bits
+become 8 by their high byte, other numbers as :mod:`~pspnet_core.imaging.rgb` tells; transparent images are laid over
+white; of more than three colour bands the first three count. Pillow decodes; tifffile takes the TIFF files that Pillow
+cannot read or reads wrongly.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageChops
 
 from pspnet_core.errors import ImageReadError
 from pspnet_core.imaging.decoding import (
@@ -25,8 +26,10 @@ from pspnet_core.imaging.decoding import (
     check_size,
     decoder,
     decoding,
-    unsupported_depth,
 )
+from pspnet_core.imaging.png_chunks import exif_in_png
+from pspnet_core.imaging.rgb import SIXTEEN_BIT_GREY, bands_to_rgb, to_eight_bits, to_rgb
+from pspnet_core.imaging.tiff_chain import chain, is_tiff
 from pspnet_core.imaging.tiff_file import open_tiff_page
 from pspnet_core.types import RgbImage
 
@@ -34,12 +37,8 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".
 """Suffixes (lower case) of files that are taken for images."""
 
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
-SIXTEEN_BIT_GREY = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
-"""Pillow's modes of 16-bit grey values."""
-
 _ORIENTATION_TAG, _BITS_TAG = 274, 258
 _JPEG_START = b"\xff\xd8"
-_EIGHT_BIT = frozenset({"L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +84,14 @@ def read_info(path: Path, page: int = 0) -> ImageInfo:
             with decoder():
                 image = Image.open(stream, formats=_FORMATS)
         except DecoderError:
-            if _is_tiff(stream):
+            if is_tiff(stream):
                 return _tiff_info(path, page)
             raise
         with image:
-            num_pages = _num_pages(image)
+            num_pages = _num_pages(path, image, stream)
             _seek(path, image, page, num_pages)
-            bits = _bits(image)  # first: to look for an orientation a PNG is decoded
-            orientation = _orientation(image)
+            bits = _bits(image)
+            orientation = _orientation(image, stream)
             check_size(path, *image.size, MAX_TILED_PIXELS if image.format == "TIFF" else None)
             width, height = image.size
             if orientation >= 5 and image.format != "TIFF":  # Pillow turns the size of a TIFF itself
@@ -111,11 +110,11 @@ def read_bits(path: Path, page: int = 0) -> int:
             with decoder():
                 image = Image.open(stream, formats=_FORMATS)
         except DecoderError:
-            if _is_tiff(stream):
+            if is_tiff(stream):
                 return _tiff_info(path, page).bits
             raise
         with image:
-            _seek(path, image, page, _num_pages(image))
+            _seek(path, image, page, _num_pages(path, image, stream))
             return _bits(image)
 
 
@@ -132,8 +131,7 @@ def read_image(path: Path, page: int = 0, max_side: int | None = None) -> RgbIma
         (H, W, 3) uint8 RGB, C-contiguous, displayed orientation, owned by the caller.
 
     Raises:
-        ImageReadError: The file is missing, damaged, too large, not an image, or of a kind that has no fixed
-            conversion to 8 bits (32-bit integers, floating point).
+        ImageReadError: The file is missing, damaged, too large, not an image, or holds complex numbers.
         ValueError: ``max_side`` is below 1.
     """
     if max_side is not None and max_side < 1:
@@ -145,9 +143,9 @@ def read_image(path: Path, page: int = 0, max_side: int | None = None) -> RgbIma
             with decoder():
                 image = Image.open(stream, formats=_FORMATS)
             with image:
-                return _read_pillow(path, image, page, max_side)
+                return _read_pillow(path, image, stream, page, max_side)
         except DecoderError:
-            if _is_tiff(stream):
+            if is_tiff(stream):
                 return _reduced(_read_tiff(path, page), max_side)
             raise
 
@@ -175,7 +173,7 @@ def read_draft(path: Path, page: int = 0, min_side: int = 400) -> RgbImage | Non
         with image:
             longest = max(image.size)
             parts = next((n for n in (8, 4, 2) if longest // n >= min_side), 1)
-            return None if parts == 1 else _read_pillow(path, image, page, -(-longest // parts))
+            return None if parts == 1 else _read_pillow(path, image, stream, page, -(-longest // parts))
 
 
 @contextmanager
@@ -214,41 +212,19 @@ def oriented(array: NDArray[Any], orientation: int) -> NDArray[Any]:
     return np.ascontiguousarray(array)
 
 
-def _read_pillow(path: Path, image: Image.Image, page: int, max_side: int | None) -> RgbImage:
-    _seek(path, image, page, _num_pages(image))
+def _read_pillow(path: Path, image: Image.Image, stream: BinaryIO, page: int, max_side: int | None) -> RgbImage:
+    _seek(path, image, page, _num_pages(path, image, stream))
     check_size(path, *image.size)
-    orientation = _orientation(image)
+    orientation = _orientation(image, stream)
     with decoder():
         if max_side is not None:
             image.draft(None, (max_side, max_side))  # a JPEG only; gives at least this size
         image.load()
+        if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
+            image = ImageChops.invert(image)  # Pillow takes all inks for those of Adobe's programs
     turned = image.format == "TIFF"  # Pillow turns the pixels of a TIFF itself
     pixels = _reduced(to_rgb(path, image), max_side)
     return pixels if turned else oriented(pixels, orientation)
-
-
-def to_rgb(path: Path, image: Image.Image) -> RgbImage:
-    """The pixels of an image that Pillow has loaded: (H, W, 3) uint8 RGB, not turned, owned by the caller.
-
-    Raises:
-        DecoderError: A palette or its transparency is damaged.
-        ImageReadError: Values of this kind have no fixed conversion to 8 bits.
-    """
-    if image.mode in SIXTEEN_BIT_GREY:
-        return _grey_to_rgb((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode != "1" and image.mode not in _EIGHT_BIT:
-        raise unsupported_depth(path, image.mode)
-    with decoder():  # a palette or its transparency may be damaged
-        if image.mode != "1" and image.has_transparency_data:
-            with_alpha = image.convert("RGBA")
-            white = Image.new("RGBA", with_alpha.size, (255, 255, 255, 255))
-            image = Image.alpha_composite(white, with_alpha)
-        rgb = image if image.mode == "RGB" else image.convert("RGB")
-    return np.array(rgb)
-
-
-def _grey_to_rgb(grey: NDArray[np.uint8]) -> RgbImage:
-    return np.repeat(grey[:, :, None], 3, axis=2)
 
 
 def _reduced(pixels: RgbImage, max_side: int | None) -> RgbImage:
@@ -261,18 +237,28 @@ def _reduced(pixels: RgbImage, max_side: int | None) -> RgbImage:
     return np.array(small)
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(image: Image.Image, stream: BinaryIO) -> int:
     try:
         with decoder():
-            value = image.getexif().get(_ORIENTATION_TAG, 1)
+            if image.format == "PNG" and "exif" not in image.info:
+                found = exif_in_png(stream)
+                if found is not None:
+                    image.info["exif"] = b"Exif\0\0" + found
+            # Not its own way for a PNG, which decodes it to the end to see whether EXIF data lie behind the pixels.
+            value = Image.Image.getexif(image).get(_ORIENTATION_TAG, 1)
     except DecoderError:
         return 1  # damaged EXIF data beside good pixels: shown as stored, as every viewer does
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _num_pages(image: Image.Image) -> int:
+def _num_pages(path: Path, image: Image.Image, stream: BinaryIO) -> int:
     if image.format == "MPO":  # a camera's JPEG with previews behind it
         return 1
+    if image.format == "TIFF":
+        before = stream.tell()
+        num_pages = len(chain(path, stream))
+        stream.seek(before)
+        return max(1, num_pages)
     with decoder():
         return int(getattr(image, "n_frames", 1))
 
@@ -293,16 +279,9 @@ def _bits(image: Image.Image) -> int:
     return {"1": 1, "I": 32, "F": 32}.get(image.mode, 16 if image.mode in SIXTEEN_BIT_GREY else 8)
 
 
-def _is_tiff(stream: Any) -> bool:
-    stream.seek(0)
-    return stream.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-
-
-def _pillow_misreads(stream: Any) -> bool:
+def _pillow_misreads(stream: BinaryIO) -> bool:
     """Whether this is a TIFF with separate 16-bit planes: Pillow 13 reads them as if they were interleaved."""
-    is_tiff = _is_tiff(stream)
-    stream.seek(0)
-    if not is_tiff:
+    if not is_tiff(stream):
         return False
     try:
         with decoder(), Image.open(stream, formats=("TIFF",)) as image:
@@ -325,21 +304,31 @@ def _tiff_info(path: Path, page: int) -> ImageInfo:
         return ImageInfo(width, height, found.orientation, bits, str(found.dtype), found.num_pages)
 
 
-def tiff_values(path: Path, page: int) -> tuple[NDArray[Any], bool]:
+class TiffValues(NamedTuple):
     """A page of a TIFF as tifffile decodes it.
 
-    Returns:
-        (H, W) or (H, W, bands) uint8 or uint16, displayed orientation, owned by the caller; whether the last band is
-        alpha.
+    Attributes:
+        values: (H, W) or (H, W, bands) of any real type, displayed orientation, owned by the caller.
+        has_alpha: Whether the last band is alpha.
+        profile: ICC profile of the colours.
+        nodata: The value that stands for "nothing was measured".
+    """
+
+    values: NDArray[Any]
+    has_alpha: bool
+    profile: bytes | None
+    nodata: float | None
+
+
+def tiff_values(path: Path, page: int) -> TiffValues:
+    """A page of a TIFF as tifffile decodes it.
 
     Raises:
         DecoderError: tifffile cannot decode it.
-        ImageReadError: It is too large, holds values of another kind, or is no picture.
+        ImageReadError: It is too large, or is no picture.
     """
     with open_tiff_page(path, page) as (found, frame):
         check_size(path, found.width, found.height)
-        if found.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
-            raise unsupported_depth(path, str(found.dtype))
         with decoder():
             stored = np.asarray(frame.asarray())
     if found.is_separate and stored.ndim == 3:
@@ -350,22 +339,10 @@ def tiff_values(path: Path, page: int) -> tuple[NDArray[Any], bool]:
             f"{path} holds values of shape {stored.shape}; its header says {found.width} × {found.height} pixels.",
             "Convert it to a plain TIFF.",
         )
-    return oriented(stored, found.orientation), found.has_alpha
+    return TiffValues(oriented(stored, found.orientation), found.has_alpha, found.profile, found.nodata)
 
 
 def _read_tiff(path: Path, page: int) -> RgbImage:
-    stored, has_alpha = tiff_values(path, page)
-    if stored.dtype == np.uint16:
-        stored = (stored >> 8).astype(np.uint8)
-    return np.ascontiguousarray(bands_to_rgb(stored, has_alpha))
-
-
-def bands_to_rgb(stored: NDArray[np.uint8], has_alpha: bool) -> RgbImage:
-    """(H, W, 3) uint8 RGB, C-contiguous, of (H, W) or (H, W, bands) uint8; an alpha band lays it over white."""
-    bands = stored[:, :, None] if stored.ndim == 2 else stored
-    colors = bands[:, :, :3] if bands.shape[2] >= 3 else np.repeat(bands[:, :, :1], 3, axis=2)
-    if not has_alpha or bands.shape[2] not in (2, 4):
-        return np.ascontiguousarray(colors)
-    alpha = bands[:, :, -1:].astype(np.uint16)
-    over_white = (colors * alpha + 255 * (255 - alpha) + 127) // 255
-    return over_white.astype(np.uint8)
+    found = tiff_values(path, page)
+    stored = to_eight_bits(path, found.values, found.nodata)
+    return bands_to_rgb(stored, found.has_alpha, found.profile)

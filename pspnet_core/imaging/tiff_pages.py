@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pspnet_core.errors import ImageReadError
-from pspnet_core.imaging.decoding import decoder, unsupported_depth
-from pspnet_core.imaging.read import bands_to_rgb, to_rgb
+from pspnet_core.imaging.decoding import decoder
+from pspnet_core.imaging.rgb import bands_to_rgb, to_rgb
+from pspnet_core.imaging.tiff_file import profile_of
 from pspnet_core.types import Rect, RgbImage
 
 MAX_SEGMENT_BYTES = 64 * 1024 * 1024
@@ -47,7 +48,7 @@ class StoredPage:
 
     Raises:
         DecoderError: The page is damaged.
-        ImageReadError: The file ends before its last segment, or the page has values without a conversion to 8 bits.
+        ImageReadError: The file ends before its last segment.
     """
 
     def __init__(self, path: Path, page: Any, file_size: int) -> None:
@@ -58,7 +59,8 @@ class StoredPage:
             self._is_tiled = bool(page.is_tiled)
             self._samples = int(page.samplesperpixel)
             self._num_planes = self._samples if int(page.planarconfig) == 2 and self._samples > 1 else 1
-            self._kind = _kind(path, page)
+            self._kind = _kind(page)
+            self._profile = profile_of(page)
             self._offsets, self._counts = tuple(page.dataoffsets), tuple(page.databytecounts)
             self._tags = {code: _plain(page.tags[code].value) for code in _COPIED_TAGS if code in page.tags}
             self._prefix = b"II" if page.parent.byteorder == "<" else b"MM"
@@ -80,9 +82,9 @@ class StoredPage:
 
     @property
     def is_in_pieces(self) -> bool:
-        """Whether each segment is small enough to be decoded on its own."""
+        """Whether each segment is small enough to be decoded on its own, and can be shown without the others."""
         values = self.segment_w * self.segment_h * max(3, self._samples)
-        return values * self._bytes_per_value <= MAX_SEGMENT_BYTES
+        return self._kind != "whole" and values * self._bytes_per_value <= MAX_SEGMENT_BYTES
 
     def segment_rect(self, column: int, row: int) -> Rect:
         """Where a segment lies, cut to the picture."""
@@ -118,7 +120,7 @@ class StoredPage:
         values = values[: area.h, : area.w]
         if values.dtype.itemsize == 2:
             values = values >> 8
-        return bands_to_rgb(values.astype(np.uint8, copy=False), self._has_alpha)
+        return bands_to_rgb(values.astype(np.uint8, copy=False), self._has_alpha, self._profile)
 
     # --- inside
 
@@ -194,7 +196,7 @@ class StoredPage:
         with decoder():
             image = Image.open(io.BytesIO(self._small_file(height, data)), formats=("TIFF",))
             image.load()
-        return to_rgb(self._path, image)
+        return to_rgb(self._path, image, self._profile)
 
     def _small_file(self, height: int, data: Sequence[bytes]) -> bytes:
         """A TIFF file with nothing but one segment."""
@@ -214,13 +216,16 @@ class StoredPage:
         return b"".join([header, directory.tobytes(8), *data])
 
 
-def _kind(path: Path, page: Any) -> str:
-    """How segments are decoded: ``raw`` bytes, ``inflate`` (tifffile), or ``pillow``."""
+def _kind(page: Any) -> str:
+    """How segments are decoded: ``raw`` bytes, ``inflate`` (tifffile), or ``pillow``.
+
+    ``whole`` if they cannot be: what is black and what is white depends on the range of the whole picture.
+    """
     bits, samples = _numbers_of(page.bitspersample), int(page.samplesperpixel)
     tags = page.tags
     whole_numbers = set(_numbers_of(tags[339].value if 339 in tags else 1)) <= {1}
     if not whole_numbers or any(b not in (1, 2, 4, 8, 16) for b in bits):
-        raise unsupported_depth(path, str(page.dtype))
+        return "whole"
     photometric, compression = int(page.photometric), int(page.compression)
     is_plain = (
         set(bits) <= {8, 16}

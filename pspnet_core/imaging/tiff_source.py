@@ -17,6 +17,7 @@ from pspnet_core.errors import ImageReadError
 from pspnet_core.imaging.decoding import MAX_TILED_PIXELS, check_page, check_size, decoder, decoding
 from pspnet_core.imaging.read import oriented
 from pspnet_core.imaging.source import ArraySource, FileVersion, level_size, num_levels_of
+from pspnet_core.imaging.tiff_chain import chain
 from pspnet_core.imaging.tiff_pages import StoredPage
 from pspnet_core.types import Rect, RgbImage
 
@@ -299,11 +300,11 @@ def _stored_pages(path: Path, stream: BinaryIO, page: int) -> tuple[dict[int, St
     import tifffile
 
     size = os.fstat(stream.fileno()).st_size
+    num_pages = len(chain(path, stream))
+    stream.seek(0)
     with decoder():
         tiff = tifffile.TiffFile(stream, name=path.name)
     with tiff:
-        with decoder():
-            num_pages = len(tiff.pages)
         check_page(path, page, num_pages)
         with decoder():
             frame = tiff.pages[page].aspage()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,7 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from pspnet_core.errors import ImageReadError
 from pspnet_core.imaging import decoding, read
@@ -173,13 +176,72 @@ def test_pages_of_a_tiff(tmp_path) -> None:
             reader(path, page=2)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.uint32, np.int16])
-def test_values_without_a_fixed_scale_are_refused(tmp_path, dtype) -> None:
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int32, np.uint32, np.int16])
+def test_numbers_without_a_fixed_range_are_stretched(tmp_path, dtype) -> None:
+    path, values = tmp_path / "a.tif", np.array([[-100, 0], [100, 300]])
+    if dtype == np.uint32:
+        values = values + 1000
+    tifffile.imwrite(path, values.astype(dtype))
+    np.testing.assert_array_equal(read_image(path)[..., 0], [[0, 64], [128, 255]])
+    assert read_info(path).bits == np.dtype(dtype).itemsize * 8
+    assert read_image(path, max_side=1).shape == (1, 1, 3)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.int16])
+def test_numbers_within_eight_bits_stay(tmp_path, dtype) -> None:
+    path, values = tmp_path / "a.tif", np.array([[3, 200], [100, 7]])
+    tifffile.imwrite(path, values.astype(dtype))
+    np.testing.assert_array_equal(read_image(path)[..., 1], values)
+
+
+def test_floats_from_zero_to_one_are_colours(tmp_path) -> None:
     path = tmp_path / "a.tif"
-    tifffile.imwrite(path, np.ones((4, 4), dtype))
-    with pytest.raises(ImageReadError, match="cannot be shown") as caught:
+    tifffile.imwrite(path, scene().astype(np.float32) / 255, photometric="rgb")
+    np.testing.assert_array_equal(read_image(path), scene())
+
+
+def test_what_was_not_measured_is_black_and_does_not_count(tmp_path) -> None:
+    values = np.array([[np.nan, -9999, 1000], [3000, -np.inf, 2000]], np.float32)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, values, extratags=[(42113, 2, 6, "-9999", True)])
+    np.testing.assert_array_equal(read_image(path)[..., 0], [[0, 0, 0], [255, 0, 128]])
+    tifffile.imwrite(path, np.full((2, 2), np.nan, np.float32))
+    assert not read_image(path).any()
+    two = np.stack([values, values], axis=-1)  # not by Pillow
+    tifffile.imwrite(
+        path, two, planarconfig="contig", photometric="minisblack", extratags=[(42113, 2, 6, "-9999", True)]
+    )
+    np.testing.assert_array_equal(read_image(path)[..., 0], [[0, 0, 0], [255, 0, 128]])
+
+
+def test_complex_numbers_are_refused(tmp_path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.ones((4, 4), np.complex64))
+    with pytest.raises(ImageReadError, match="cannot be shown"):
         read_image(path)
-    assert "8 or 16 bits" in caught.value.remedy
+
+
+def test_the_orientation_of_a_png_is_found_without_decoding_it(tmp_path, monkeypatch) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    path = save(tmp_path / "a.png", Image.fromarray(scene()), exif=exif)
+    data = path.read_bytes()
+    start = data.index(b"eXIf") - 4
+    size = 12 + int.from_bytes(data[start : start + 4], "big")
+    chunk, rest = data[start : start + size], data[:start] + data[start + size :]
+    end = rest.index(b"IEND") - 4
+    path.write_bytes(rest[:end] + chunk + rest[end:])  # behind the pixels, where the standard allows it, too
+    plain = save(tmp_path / "plain.png", Image.fromarray(scene()))
+
+    def fail(*args: object) -> None:
+        raise AssertionError("it was decoded")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PngImagePlugin.PngImageFile, "load", fail)
+        info = read_info(path)
+        assert read_info(plain).orientation == 1
+    assert (info.width, info.height, info.orientation) == (24, 40, 6)
+    np.testing.assert_array_equal(read_image(path), oriented(scene(), 6))
 
 
 def test_wrong_suffix_is_no_hindrance(tmp_path) -> None:
@@ -268,9 +330,31 @@ def test_decompression_bomb_names_size_and_limit(tmp_path, monkeypatch) -> None:
             reader(path)
         assert "40 × 24" in caught.value.detail
         assert "limit" in caught.value.detail
+        assert "PSPNET_STUDIO_MAX_MEGAPIXELS" in caught.value.remedy
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
     with pytest.raises(ImageReadError, match="too large"):
         read_image(path)
+
+
+@pytest.mark.parametrize(
+    ("variable", "limit"), [("0", 512 * 1024 * 1024), ("x", 512 * 1024 * 1024), ("2000", 2 * 10**9)]
+)
+def test_the_limit_of_pixels_can_be_raised(variable, limit) -> None:
+    code = "from pspnet_core.imaging import decoding; print(decoding.MAX_PIXELS)"
+    environment = {**os.environ, decoding.PIXELS_VARIABLE: variable}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert int(result.stdout) == limit
+
+
+def test_a_bomb_of_metadata_names_the_limit(tmp_path) -> None:
+    text = PngImagePlugin.PngInfo()
+    text.add_text("comment", " " * (decoding.MAX_METADATA_MB * 1_000_000 + 1), zip=True)
+    path = save(tmp_path / "a.png", Image.fromarray(scene()), pnginfo=text)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(ImageReadError, match="texts and profiles") as caught:
+        read_image(path)
+    assert "16 MB" in caught.value.detail
+    assert "PSPNET_STUDIO_MAX_METADATA_MB" in caught.value.remedy
 
 
 @pytest.mark.parametrize("error", [TypeError, AttributeError, KeyError, AssertionError, RuntimeError, ValueError])
