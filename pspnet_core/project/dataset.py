@@ -229,7 +229,7 @@ def _loader(table: NDArray[np.uint8] | None) -> _Loader:
 
     def load(item: Item) -> tuple[RgbImage, ClassMap]:
         assert item.found_mask is not None
-        image, class_map = read_image(item.image_path), read_class_map(item.found_mask)
+        image, class_map = read_image(item.image_path, item.page), read_class_map(item.found_mask)
         if class_map.shape != image.shape[:2]:
             raise DataError(
                 f"The mask {item.found_mask.name} does not fit its image.",

@@ -18,10 +18,12 @@ from pspnet_core.classes import ClassDef, ClassSet, Color
 from pspnet_core.errors import ProjectError
 from pspnet_core.imaging.class_maps import ids_of
 from pspnet_core.project import class_ids, plane_files
-from pspnet_core.project.discovery import Found, find_items, natural_key
+from pspnet_core.project.discovery import Found, natural_key
+from pspnet_core.project.pages import PageCounts
 from pspnet_core.project.places import OWN_FOLDER, journal_folder, own_folder
 from pspnet_core.project.records import Annotation, Item, ItemState, Notice, PixelCounts, Split, Status
 from pspnet_core.project.replay import replayed
+from pspnet_core.project.scanning import scan
 from pspnet_core.project.sources import NewSources, plan_sources
 from pspnet_core.project.store import ProjectRecord, read_record, write_record
 from pspnet_core.types import ClassMap, ProvenanceMap
@@ -63,6 +65,7 @@ class Project:
         self._gone: dict[str, Item] = {}  # were here in this session: what is open of them can still be saved
         self._notices: tuple[Notice, ...] = ()  # of the last scan
         self._opening_notices: tuple[Notice, ...] = ()
+        self._pages = PageCounts()
         self._read_masks: frozenset[Path] = frozenset()  # their ids are classes or reserved
         self._lock = threading.RLock()  # of the record; never held during input or output
         self._save_lock = threading.Lock()
@@ -129,6 +132,11 @@ class Project:
     def items(self) -> tuple[Item, ...]:
         """In natural order of their keys."""
         return tuple(self._items.values())
+
+    @property
+    def pages(self) -> PageCounts:
+        """What is known of the pages of TIFF files; those not looked at yet come with a :meth:`rescan` after that."""
+        return self._pages
 
     @property
     def notices(self) -> tuple[Notice, ...]:
@@ -320,37 +328,10 @@ class Project:
             self._record.include, self._record.sources = sources
 
     def _scan(self) -> Found:
-        try:
-            found = find_items(self._root, only=self._record.include)
-        except OSError as error:
-            raise ProjectError(
-                f"The folder {self._root.name} could not be read.",
-                f"{self._root}: {error.strerror}.",
-                "Check that it is still there and may be read.",
-            ) from error
-        items, notices = list(found.items), list(found.notices)
-        for source in self._record.sources:
-            try:
-                more = find_items(source.path, f"{source.name}/", source.files)
-            except OSError as error:
-                notices.append(
-                    Notice(
-                        f"The added folder {source.path.name} could not be read.",
-                        f"{source.path}: {error.strerror}. Its images are left out; what was painted is kept.",
-                        "Put it back or connect the drive, then read the folder again.",
-                    )
-                )
-                continue
-            items += more.items
-            notices += more.notices
-        if self._record.include is not None:
-            title = f"Only {len(found.items)} chosen image(s) of {self._root.name} belong to this project."
-            notices.append(Notice(title, "", "Drop the folder on the open project to add all of it."))
+        found = scan(self._root, self._record, self._pages)
         self._gone |= self._items
-        items.sort(key=lambda item: natural_key(item.key))
-        self._items = {item.key: item for item in items}
-        self._notices = tuple(notices)
-        return found
+        self._items, self._notices = found.items, found.notices
+        return found.root
 
     def _learn_ids(self) -> None:
         """Read the ids in masks that were found since the last time, so that no new class gets one of them.

@@ -44,11 +44,12 @@ class Item:
 
     Attributes:
         key: Path relative to the project's root with "/" and in Unicode form NFC; "@name/..." for an image
-            that lies elsewhere.
+            that lies elsewhere, "...#3" for the third page of a TIFF.
         image_path: Where the file is.
         page: Of a TIFF, from 0.
         split: From the names of its folders.
         found_mask: A mask file that lay beside the images, if any; it is imported, never written.
+        num_pages: How many items the file has.
     """
 
     key: str
@@ -56,6 +57,7 @@ class Item:
     page: int = 0
     split: Split = Split.NONE
     found_mask: Path | None = None
+    num_pages: int = 1
 
 
 @dataclass(frozen=True, slots=True)

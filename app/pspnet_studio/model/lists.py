@@ -377,5 +377,6 @@ def _is_imported(item: Item, state: ItemState) -> bool:
 
 
 def _name(item: Item) -> str:
-    name = item.key.rpartition("/")[2]
-    return tr("{name}, page {page}").format(name=item.image_path.name, page=item.page + 1) if item.page else name
+    if item.num_pages == 1:
+        return item.key.rpartition("/")[2]
+    return tr("{name} · page {page}").format(name=item.image_path.name, page=item.page + 1)

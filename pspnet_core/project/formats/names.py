@@ -13,8 +13,14 @@ from pspnet_core.project.records import Item
 
 
 def place_of(item: Item) -> PurePosixPath:
-    """``<split>/<rest of the key>``, without the folder that named the split and a leading folder "images"."""
+    """``<split>/<rest of the key>``, without the folder that named the split and a leading folder "images".
+
+    The third page of ``scan.tif`` is ``scan_page3.tif``.
+    """
     *folders, name = item.key.split("/")
+    if item.page:
+        file = PurePosixPath(name.rpartition("#")[0])
+        name = f"{file.stem}_page{item.page + 1}{file.suffix}"
     if folders and is_image_folder(folders[0]):
         del folders[0]
     named = [position for position, folder in enumerate(folders) if split_of_folder(folder) is not None]
@@ -66,7 +72,8 @@ class Matcher:
         self._tails: dict[str, set[str]] = defaultdict(set)
         self._flat: dict[str, set[str]] = defaultdict(set)
         for item in items:
-            for path in {item.key, place_of(item).as_posix()}:
+            paths = {place_of(item).as_posix()} if item.page else {item.key, place_of(item).as_posix()}
+            for path in paths:
                 parts = path.split("/")
                 for start in range(len(parts)):
                     tail = "/".join(parts[start:])

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pspnet_core.classes import ClassSet
 from pspnet_core.errors import ClassSetError, ProjectError, StorageError
-from pspnet_core.project import class_ids, places
+from pspnet_core.project import class_ids, pages, places
 from pspnet_core.project.discovery import natural_key
 from pspnet_core.project.project import Project, Split, Status
 from pspnet_core.project.records import PixelCounts
+from pspnet_core.types import Provenance
 from tests.helpers.tiny_files import contents, half_mask, put_image, put_mask
 
 
@@ -549,3 +551,36 @@ def test_ten_thousand_files_open_quickly(tmp_path) -> None:
     start = time.perf_counter()
     assert len(Project.open(tmp_path).items) == 10_000
     assert time.perf_counter() - start < 2.0  # 0.2 s on a quiet machine
+
+
+def test_pages_of_a_tiff_are_items_of_their_own(tmp_path) -> None:
+    frames = [Image.new("L", (30 + n, 20), n) for n in range(3)]
+    frames[0].save(tmp_path / "scan.tif", save_all=True, append_images=frames[1:])
+    Image.new("L", (5, 5)).save(tmp_path / "single.tif")
+    project = Project.open(tmp_path)
+    assert [item.key for item in project.items] == ["scan.tif", "scan.tif#2", "scan.tif#3", "single.tif"]
+    third = project.item("scan.tif#3")
+    assert (third.page, third.num_pages, third.image_path) == (2, 3, tmp_path / "scan.tif")
+    planes = np.full((20, 32), 1, np.uint8), np.full((20, 32), Provenance.PAINTED, np.uint8)
+    project.add_class("road")
+    project.save_annotation(third, *planes)
+    project.save()
+    again = Project.open(tmp_path)
+    np.testing.assert_array_equal(again.load_annotation(again.item("scan.tif#3"), 32, 20).class_map, planes[0])
+    assert not again.has_annotation(again.item("scan.tif"))
+
+
+def test_pages_that_are_not_counted_in_time_come_later(tmp_path, monkeypatch) -> None:
+    frames = [Image.new("L", (30, 20), n) for n in range(2)]
+    for name in ("a.tif", "b.tif"):
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+    monkeypatch.setattr(pages.PageCounts.paged, "__defaults__", (0.0,))
+    project = Project.open(tmp_path)
+    assert (len(project.items), project.pages.num_unknown) == (2, 2)
+    assert list(project.pages.look())[-1] == 0
+    assert project.rescan().added == ("a.tif#2", "b.tif#2")
+    assert project.pages.num_unknown == 0
+    frames[0].save(tmp_path / "a.tif", save_all=True, append_images=frames[1:] * 2)  # it was written again
+    assert project.rescan().added == ()
+    list(project.pages.look())
+    assert project.rescan().added == ("a.tif#3",)
