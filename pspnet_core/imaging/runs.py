@@ -42,6 +42,13 @@ class Runs:
         return Runs(rows, starts, stops, Rect(x, y, right - x, int(rows[-1]) + 1 - y))
 
     @staticmethod
+    def of_lists(rows: list[int], starts: list[int], stops: list[int]) -> Runs:
+        """The same from few runs, all of which hold pixels."""
+        x, right = (min(starts), max(stops)) if rows else (0, 0)
+        rect = Rect(x, rows[0], right - x, rows[-1] + 1 - rows[0]) if rows else Rect(0, 0, 0, 0)
+        return Runs(np.array(rows, np.intp), np.array(starts, np.intp), np.array(stops, np.intp), rect)
+
+    @staticmethod
     def around(rows: Ints, starts: Ints, stops: Ints, near: Ints, far: Ints) -> Runs:
         """One run a row, without what lies from ``near`` to before ``far``: both 0 where nothing is to be left out."""
         # Two runs a row, one on each side.

@@ -25,6 +25,9 @@ FillRule = Literal["even-odd", "nonzero"]
 # stroke would have gaps: such a brush paints the line of single pixels instead.
 _THINNEST_DISC_PX = math.sqrt(2.0)
 
+# So many rows of a capsule are sooner found one by one: a small brush would pay for each call of numpy, not for rows.
+_FEW_ROWS = 72
+
 # Left edges, counted with a minus, and right edges: sign, least and greatest share of the image's width.
 _SIDES = [np.array([side] * 2).reshape(4, 1) for side in ((-1.0, 1.0), (-1.0, 0.0), (0.0, 1.0))]
 
@@ -68,7 +71,8 @@ def brush_runs(p0: Point, p1: Point, diameter: float, shape: tuple[int, int], wi
         p1: Where it goes; equal to ``p0`` for a dab.
         diameter: In image pixels, over 0.
         shape: (H, W) of the image.
-        without_start: Leave out the pixels of the dab at ``p0``, which a stroke that goes on has painted before.
+        without_start: The pixels of the dab at ``p0``, which a stroke that goes on has painted before, may be left out;
+            where they are many, they are.
 
     Returns:
         The runs, clipped to the image.
@@ -82,7 +86,11 @@ def brush_runs(p0: Point, p1: Point, diameter: float, shape: tuple[int, int], wi
     radius = diameter / 2 + _TOLERANCE_PX
     first = max(0, math.ceil(min(p0[1], p1[1]) - radius - 0.5))
     last = min(shape[0] - 1, math.floor(max(p0[1], p1[1]) + radius - 0.5))
-    rows = np.arange(first, max(first, last + 1))
+    if last < first or max(p0[0], p1[0]) + radius < 0 or min(p0[0], p1[0]) - radius > shape[1]:
+        return Runs.of_lists([], [], [])
+    if last - first < _FEW_ROWS:
+        return _few_capsule_rows(range(first, last + 1), p0, p1, radius, shape[1])
+    rows = np.arange(first, last + 1)
     edges = _capsule_edges(rows, p0, p1, radius, shape[1], without_start)
     if not without_start:
         return Runs.of(rows, -edges[0], edges[1])
@@ -144,6 +152,41 @@ def polygon_mask(
     return tight_area(area, inside)
 
 
+def _few_capsule_rows(rows: range, p0: Point, p1: Point, radius: float, width: int) -> Runs:
+    """As :func:`_capsule_edges`, one row after the other, by the same sums; columns clipped to ``width``."""
+    (x, y), dx, dy = p0, p1[0] - p0[0], p1[1] - p0[1]
+    touch, per_height = _touch(dx, dy, radius)
+    square = radius * radius
+    kept, starts, stops = [], [], []
+    for row in rows:
+        above = row + (0.5 - y)
+        part = (above - touch) * per_height  # of the way, at which the disc stands
+        part = 0.0 if part < 0 else min(part, 1.0)
+        half = above - part * dy
+        half = square - half * half
+        start = max(0, -math.floor(math.sqrt(max(half, 0.0)) - (part * dx + x) + 0.5))
+        part = (above + touch) * per_height
+        part = 0.0 if part < 0 else min(part, 1.0)
+        half = above - part * dy
+        half = square - half * half
+        stop = min(width, math.floor(part * dx + x + math.sqrt(max(half, 0.0)) + 0.5))
+        if stop > start:
+            kept.append(row)
+            starts.append(start)
+            stops.append(stop)
+    return Runs.of_lists(kept, starts, stops)
+
+
+def _touch(dx: float, dy: float, radius: float) -> tuple[float, float]:
+    """How high over a row stands the middle of the disc that ends farthest left there, and way per height.
+
+    On the right, it stands as far below.
+    """
+    if dy:
+        return math.copysign(radius / math.hypot(dx, dy) * dx, dx * dy), 1 / dy
+    return math.copysign(math.inf, dx), 1.0  # on the left the disc that is farthest left, on the right the other one
+
+
 def _capsule_edges(rows: Ints, p0: Point, p1: Point, radius: float, width: int, with_dab: bool) -> Ints:
     """First column of a capsule in image rows that it meets, with a minus, and first column after it.
 
@@ -162,11 +205,8 @@ def _capsule_edges(rows: Ints, p0: Point, p1: Point, radius: float, width: int, 
         (2, n), or (4, n) with the dab.
     """
     dx, dy = p1[0] - p0[0], p1[1] - p0[1]
-    if dy:
-        height = math.copysign(radius / math.hypot(dx, dy) * dx, dx * dy)
-        ends = [(height, 1 / dy, dx, dy), (-height, 1 / dy, dx, dy)]
-    else:  # on the left the disc that is farthest left, on the right the other one
-        ends = [(math.copysign(math.inf, dx), 1.0, dx, dy), (-math.copysign(math.inf, dx), 1.0, dx, dy)]
+    height, inverse = _touch(dx, dy, radius)
+    ends = [(height, inverse, dx, dy), (-height, inverse, dx, dy)]
     if with_dab:
         ends += [(0.0, 0.0, 0.0, 0.0)] * 2
     touch, per_height, along_x, along_y = np.array(ends).T[:, :, None]

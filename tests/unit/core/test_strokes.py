@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pspnet_core.imaging import strokes
 from pspnet_core.imaging.shapes import square_runs
 from pspnet_core.imaging.strokes import brush_runs, brush_segment, polygon_mask
 from pspnet_core.types import Rect
@@ -50,16 +51,39 @@ def test_brush_is_the_capsule(p0, p1, diameter) -> None:
 
 
 @settings(max_examples=300, deadline=None)
+@given(POINTS, POINTS, st.one_of(st.floats(1.5, 70), st.integers(1, 40)))
+def test_few_rows_and_many_give_the_same_pixels(p0, p1, diameter) -> None:
+    by_rows = brush_runs(p0, p1, diameter, SHAPE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(strokes, "_FEW_ROWS", 0)
+        at_once = brush_runs(p0, p1, diameter, SHAPE)
+    assert by_rows.rect == at_once.rect
+    for one, other in ((by_rows.rows, at_once.rows), (by_rows.starts, at_once.starts), (by_rows.stops, at_once.stops)):
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype
+
+
+@pytest.mark.parametrize("few_rows", [0, 1000])
+@settings(max_examples=300, deadline=None)
 @given(POINTS, POINTS, st.one_of(st.floats(1.5, 70), st.integers(1, 40)), st.sampled_from([brush_runs, square_runs]))
-def test_a_stroke_that_goes_on_paints_what_the_dab_before_did_not(p0, p1, size, runs_of) -> None:
+def test_a_stroke_that_goes_on_paints_what_the_dab_before_did_not(few_rows, p0, p1, size, runs_of) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(strokes, "_FEW_ROWS", few_rows)
+        check_going_on(p0, p1, size, runs_of, is_exact=few_rows == 0 or runs_of is square_runs)
+
+
+def check_going_on(p0, p1, size, runs_of, is_exact) -> None:
     whole = paste(runs_of(p0, p1, size, SHAPE).to_area())
     dab = paste(runs_of(p0, p0, size, SHAPE).to_area())
     rest = paste(runs_of(p0, p1, size, SHAPE, without_start=True).to_area())
     assert (dab <= whole).all()
     if size < math.sqrt(2):  # single pixels: there is nothing to save
         assert (rest == whole).all()
-    else:
+    elif is_exact:
         np.testing.assert_array_equal(rest, whole & ~dab)
+    else:  # with few rows, nothing need be saved
+        assert (rest <= whole).all()
+        assert (whole & ~dab <= rest).all()
 
 
 @pytest.mark.parametrize("slope", [1e-15, -1e-12, 1e-9, -1e-6])
