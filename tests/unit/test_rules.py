@@ -141,7 +141,7 @@ _LONGER = {
     "pspnet_core/project/project.py Project": 314,
     "pspnet_core/training/evaluation.py evaluate_images": 51,
     "app/pspnet_studio/jobs/runner.py": 406,
-    "app/pspnet_studio/model/document.py Document": 370,
+    "app/pspnet_studio/model/document.py Document": 354,
     "app/pspnet_studio/model/predictions.py Predictions": 306,
     "app/pspnet_studio/model/queue.py Queue": 304,
     "app/pspnet_studio/model/session.py": 424,

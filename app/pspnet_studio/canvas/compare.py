@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QLabel, QSplitter, QWidget
 
 from pspnet_core.classes import ClassSet
@@ -26,13 +27,17 @@ class Arrangement(StrEnum):
     """The photograph without anything over it."""
     COMPARE = "compare"
     """My labels, the prediction, and the difference of both."""
+    VERSIONS = "versions"
+    """My labels, and what several versions predict."""
 
 
 _MODES: dict[Arrangement, tuple[OverlayMode | None, ...]] = {
     Arrangement.SINGLE: (),
     Arrangement.PHOTO: (None,),
     Arrangement.COMPARE: (OverlayMode.PREDICTION, OverlayMode.DIFFERENCE),
+    Arrangement.VERSIONS: (),  # as many as are given
 }
+_LABELS_BESIDE = (Arrangement.COMPARE, Arrangement.VERSIONS)
 
 
 class CompareView(QSplitter):
@@ -42,7 +47,12 @@ class CompareView(QSplitter):
         canvas: Taken in.
         tool_state: Opacity of overlays.
         view_state: Outlines, highlight and brightness, which the other views share.
+
+    Signals:
+        arrangement_changed: Something else stands beside the canvas.
     """
+
+    arrangement_changed = Signal()
 
     def __init__(
         self, canvas: CanvasView, tool_state: ToolState, view_state: ViewState, parent: QWidget | None = None
@@ -76,31 +86,25 @@ class CompareView(QSplitter):
         """Put other views beside the canvas, or none."""
         if arrangement is self._arrangement:
             return
-        self._arrangement = arrangement
-        is_fitted = self._canvas.is_fitted
-        for view, _ in self._others:
-            view.set_document(None)
-            view.setParent(None)
-            view.deleteLater()
-        self._sizes.clear()
-        self._others = [self._make(mode) for mode in _MODES[arrangement]]
-        for view in self.others:
-            self.addWidget(view)
-        self.setSizes([1000] * self.count())
-        # In a comparison the canvas shows the labels alone; before and after it shows what it showed.
-        if arrangement is Arrangement.COMPARE:
-            self._view_state.set_mode(OverlayMode.LABELS)
-        elif self._view_state.look.mode is OverlayMode.LABELS:
-            self._view_state.set_mode(OverlayMode.CLASSES)
-        self._on_look()
-        self._follow(self._canvas)
-        if is_fitted:
-            self._canvas.fit()
+        self._arrange(arrangement, [self._make(mode) for mode in _MODES[arrangement]])
+
+    def show_versions(self, versions: Sequence[tuple[str, Document]]) -> None:
+        """Put what versions predict for the image beside the canvas, each under a name; none for nothing.
+
+        Args:
+            versions: Name and document, of the size of the image; shown until this is called again.
+        """
+        if not versions and self._arrangement is not Arrangement.VERSIONS:
+            return
+        arrangement = Arrangement.VERSIONS if versions else Arrangement.SINGLE
+        views = [self._make(OverlayMode.PREDICTION, name, document) for name, document in versions]
+        self._arrange(arrangement, views)
 
     def set_document(self, document: Document | None) -> None:
         """Show another document in the views beside the canvas."""
-        for view in self.others:
-            view.set_document(document)
+        if self._arrangement is not Arrangement.VERSIONS:  # they have their own
+            for view in self.others:
+                view.set_document(document)
         self._follow(self._canvas)
 
     def set_classes(self, classes: ClassSet) -> None:
@@ -109,13 +113,43 @@ class CompareView(QSplitter):
         for view in self.others:
             view.set_classes(classes)
 
-    def _make(self, mode: OverlayMode | None) -> tuple[ImageView, OverlayMode | None]:
+    def _arrange(self, arrangement: Arrangement, others: list[tuple[ImageView, OverlayMode | None]]) -> None:
+        """Let these views stand beside the canvas from now on."""
+        had_labels = self._arrangement in _LABELS_BESIDE
+        is_other, self._arrangement = arrangement is not self._arrangement, arrangement
+        is_fitted = self._canvas.is_fitted
+        for view, _ in self._others:
+            view.set_document(None)
+            view.setParent(None)
+            view.deleteLater()
+        self._sizes.clear()
+        is_as_many, self._others = len(others) == len(self._others), others
+        for view in self.others:
+            self.addWidget(view)
+        if is_other or not is_as_many:
+            self.setSizes([1000] * self.count())
+        # In a comparison the canvas shows the labels alone; before and after it shows what it showed.
+        if arrangement in _LABELS_BESIDE:
+            if is_other:
+                self._view_state.set_mode(OverlayMode.LABELS)
+        elif had_labels and self._view_state.look.mode is OverlayMode.LABELS:
+            self._view_state.set_mode(OverlayMode.CLASSES)
+        self._on_look()
+        self._follow(self._canvas)
+        if is_fitted:
+            self._canvas.fit()
+        if is_other:
+            self.arrangement_changed.emit()
+
+    def _make(
+        self, mode: OverlayMode | None, name: str = "", document: Document | None = None
+    ) -> tuple[ImageView, OverlayMode | None]:
         view = ImageView()
         view.setMinimumSize(QSize(120, 120))
         view.set_classes(self._classes)
-        view.set_document(self._canvas.document)
+        view.set_document(document or self._canvas.document)
         view.viewport_changed.connect(lambda: self._follow(view))
-        text = tr("Photograph") if mode is None else mode_texts()[mode]
+        text = name or (tr("Photograph") if mode is None else mode_texts()[mode])
         view.setAccessibleName(text)
         _say(_title(view), text)
         return view, mode

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtGui import QImage
 
-from pspnet_core.imaging.runs import Runs
 from pspnet_core.types import Rect, RgbImage
 from pspnet_studio.canvas.colors import ColorTable
 from pspnet_studio.canvas.overlays import keys, outlines, overlay, painted_color
@@ -106,12 +107,9 @@ class OverlayLayer(Layer):
         self._colors, self._look = colors, look
         self.pyramid.invalidate()
 
-    def painted_color(self, runs: Runs) -> int | None:
-        """The one colour (premultiplied) of pixels that were painted just now; None where there may be several."""
-        if self._look.contours:
-            return None
-        x, y = int(runs.starts[0]), int(runs.rows[0])
-        return painted_color(self._document, x, y, self._look.mode, self._colors)
+    def painted_color(self, class_id: int) -> int | None:
+        """The one colour (premultiplied) of pixels that got a class by hand; None where there may be several."""
+        return None if self._look.contours else painted_color(class_id, self._look.mode, self._colors)
 
     def _render(self, rect: Rect, level: int) -> Pixels | None:
         source = self._source(rect, level)
@@ -119,11 +117,23 @@ class OverlayLayer(Layer):
             return np.zeros((rect.h, rect.w), np.uint32)
         if self._look.contours:
             return self._render_outlines(rect, level)
-        num_halvings = min(level, max(_SAMPLE_HALVINGS, level - _MAX_STEP_BITS))
+        num_halvings = min(level, max(self._useful_halvings(source, level), level - _MAX_STEP_BITS))
         pixels: Pixels = overlay(self._document, source, self._look.mode, self._colors, 1 << level - num_halvings)
         for _ in range(num_halvings):
             pixels = halved(pixels)
         return pixels
+
+    def _useful_halvings(self, source: Rect, level: int) -> int:
+        """Fewer for a first answer in squares, which a better one follows at once: the hand waits for it.
+
+        Where squares alone are seen, and are no smaller than a pixel of the level, there is nothing to be averaged.
+        """
+        prediction = self._document.prediction
+        if prediction is None or prediction.cell_px <= 1:
+            return _SAMPLE_HALVINGS
+        missing = max(0, level - round(math.log2(prediction.cell_px)))
+        is_untouched = self._document.provenance_plane.is_unwritten(source)
+        return min(missing if is_untouched else max(1, missing), _SAMPLE_HALVINGS)
 
     def _render_outlines(self, rect: Rect, level: int) -> Pixels:
         """Outlines of one pixel of this level on each side: every n-th pixel decides, nothing is averaged away."""

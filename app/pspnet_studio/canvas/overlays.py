@@ -7,6 +7,7 @@ import numpy as np
 from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Provenance, Rect
 from pspnet_studio.canvas.colors import ArgbImage, ColorTable, Palette
 from pspnet_studio.model.document import Document
+from pspnet_studio.model.edited_planes import painted_provenance
 from pspnet_studio.model.view_state import OverlayMode
 
 _NOTHING = 0x00000000
@@ -60,15 +61,15 @@ def overlay(document: Document, rect: Rect, mode: OverlayMode, colors: ColorTabl
     return _DIFFERENCE_COLORS.look_up(codes)
 
 
-def painted_color(document: Document, x: int, y: int, mode: OverlayMode, colors: ColorTable) -> int | None:
-    """Colour (premultiplied) of a pixel that was painted or erased by hand, and of all that were along with it.
+def painted_color(class_id: int, mode: OverlayMode, colors: ColorTable) -> int | None:
+    """Colour (premultiplied) of pixels that got a class by hand, 255 = were erased.
 
     None where they need not have the same colour, because the prediction is shown, too.
     """
     if mode is OverlayMode.CLASSES or mode is OverlayMode.LABELS:
-        return int(colors.own.premultiplied[document.class_plane.value_at(x, y)])
+        return int(colors.own.premultiplied[class_id])
     if mode is OverlayMode.PROVENANCE:
-        return int(_PROVENANCE_TABLE.premultiplied[document.provenance_plane.value_at(x, y)])
+        return int(_PROVENANCE_TABLE.premultiplied[painted_provenance(class_id)])
     return None
 
 

@@ -19,6 +19,7 @@ from pspnet_core.imaging.runs import Runs
 from pspnet_core.types import Rect
 from pspnet_studio.canvas.colors import ColorTable
 from pspnet_studio.canvas.device_pixels import to_device, wholly_inside
+from pspnet_studio.canvas.early_wait import wait_for_last_repaint
 from pspnet_studio.canvas.screen import Screen
 from pspnet_studio.canvas.viewport import Viewport
 from pspnet_studio.model.document import Document
@@ -53,6 +54,9 @@ class PictureView(QWidget):
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.timeout.connect(self._on_later)
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.timeout.connect(self._on_pause)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self._take_background()
 
@@ -203,11 +207,10 @@ class PictureView(QWidget):
 
     # --- inside
 
-    def _on_runs_painted(self, runs: Runs) -> None:
+    def _on_runs_painted(self, runs: Runs, class_id: int) -> None:
         self._painted = runs.rect
-        self.update_device_rect(self._screen.paint(runs))
-        if self._screen.is_behind and not self._later.isActive():
-            self._later.start(0)
+        self.update_device_rect(self._screen.paint(runs, class_id))
+        self._pause.start(0)
 
     def _on_region_changed(self, region: Rect) -> None:
         if region is self._painted:  # seen to pixel by pixel
@@ -217,8 +220,14 @@ class PictureView(QWidget):
     def _on_pixels_changed(self, region: Rect) -> None:
         self.update_device_rect(self._screen.invalidate_photo(region))
 
-    def _on_later(self) -> None:
+    def _on_pause(self) -> None:
+        """The screen shows the last move of the hand, and the next has not come: do what can be done now."""
         self._screen.catch_up()
+        if self._document is not None:
+            self._document.catch_up()
+        wait_for_last_repaint(self)
+
+    def _on_later(self) -> None:
         self._screen.refresh(is_busy=self.is_busy)
         self._update_region(self._screen.dirty)
         self._go_on_later()
@@ -280,6 +289,7 @@ class PictureView(QWidget):
             # A tile that has become ready may reach beyond what Qt asked for, or to pixels that Qt clipped off.
             self._update_region(drawn - (touched if self._ratio == 1 else wholly_inside(event.region(), self._ratio)))
         self._go_on_later()
+        self._pause.start(0)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

@@ -123,9 +123,9 @@ class Screen:
             self._dirty += QRect(*rect)
         return rect
 
-    def paint(self, runs: Runs) -> Rect:
+    def paint(self, runs: Runs, class_id: int) -> Rect:
         """Pixels got one class by hand: as :meth:`invalidate_overlay`, at the cost of those pixels where possible."""
-        color = None if self._layers is None else self._layers[1].painted_color(runs)
+        color = None if self._layers is None else self._layers[1].painted_color(class_id)
         if self._layers is None or color is None:
             return self.invalidate_overlay(runs.rect)
         self._layers[1].pyramid.paint(runs, color)
@@ -158,22 +158,17 @@ class Screen:
         """Make the tiles that are wanted: first those of what changed, then, if some were missing, all in sight.
 
         Args:
-            all_in_sight: Whether to go on to the latter.
+            all_in_sight: Whether to go on to the latter, and to make tiles of the photograph at all.
             is_busy: The hand is at work: take a quarter of the time.
         """
         if self._layers is None or (self._is_complete and self._dirty.isEmpty()):
             return
         start, budget = time.perf_counter(), _BUDGET_S / 4 if is_busy else _BUDGET_S
         area = _rect(self._dirty.boundingRect())
-        is_complete = self._refresh_area(self._layers, area, start, budget)
+        is_complete = self._refresh_area(self._layers, area, start, budget, all_in_sight)
         if not self._is_complete and area != self.viewport.view_rect:
             is_complete = all_in_sight and self._refresh_area(self._layers, self.viewport.view_rect, start, budget)
         self._is_complete = is_complete
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether something was put off while the hand was at work."""
-        return self._layers is not None and self._layers[1].pyramid.is_behind
 
     def catch_up(self) -> None:
         """Do what was put off while the hand was at work; does nothing when there is none."""
@@ -197,12 +192,16 @@ class Screen:
         self._frame.compose(self.viewport, [rect for rect in rects if not rect.is_empty])
         return region
 
-    def _refresh_area(self, layers: tuple[ImageLayer, OverlayLayer], area: Rect, start: float, budget: float) -> bool:
+    def _refresh_area(
+        self, layers: tuple[ImageLayer, OverlayLayer], area: Rect, start: float, budget: float, with_photo: bool = True
+    ) -> bool:
         photo, overlay = layers
         # The overlay is the smaller part, and follows the hand: it gets the first half of the time.
         is_hidden = self._frame.opacity == 0
         overlay_is_complete = is_hidden or self._refresh_layer(overlay, area, start + budget / 2)
         if not self._photo_is_complete:  # it never changes: a stroke costs it nothing
+            if not with_photo:
+                return False
             is_complete = self._refresh_layer(photo, area, start + budget, is_ground=True)
             self._photo_is_complete = is_complete and area == self.viewport.view_rect
             return is_complete and overlay_is_complete

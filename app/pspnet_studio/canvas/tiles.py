@@ -147,11 +147,6 @@ class TilePyramid:
         if len(self._levels) > 1 or 0 not in self._levels:
             self._invalidate(runs.rect, self._levels - {0})
 
-    @property
-    def is_behind(self) -> bool:
-        """Whether :meth:`paint` put something off."""
-        return bool(self._painted)
-
     def catch_up(self) -> None:
         """Do what :meth:`paint` put off."""
         painted, self._painted = self._painted, []

@@ -157,6 +157,11 @@ class ToolView(ImageView):
     def is_busy(self) -> bool:
         return self._tool.is_dragging
 
+    @property
+    def has_work_under_way(self) -> bool:
+        """Whether a stroke, a shape or a selection was begun and is not applied yet."""
+        return self._tool.is_dragging or self._tool.is_active
+
     def update_cursor(self) -> None:
         """Show the pointer that fits to what a press would do now."""
         if self._document is None or self.is_panning or self.is_space_down:

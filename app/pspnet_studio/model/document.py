@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from pspnet_core.imaging.patch import MaskPatch, PatchBlock
-from pspnet_core.imaging.planes import PlaneStore, fill_runs
+from pspnet_core.imaging.patch import MaskPatch
+from pspnet_core.imaging.planes import PlaneStore
 from pspnet_core.imaging.runs import Runs
 from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Prediction, Provenance, ProvenanceMap, Rect, RgbImage
+from pspnet_studio.model.edited_planes import EditedPlanes, painted_provenance
 from pspnet_studio.model.image_history import History
 from pspnet_studio.model.pixel import Pixel
 from pspnet_studio.model.pixels import ImagePixels, not_yet
@@ -36,7 +36,8 @@ class Document(QObject):
 
     Signals:
         region_changed: What is shown changed inside a Rect.
-        runs_painted: Just these pixels, Runs, got one class by hand; ``region_changed`` with their ``rect`` follows.
+        runs_painted: Just these pixels, Runs, got one class by hand, an id; ``region_changed`` with their ``rect``
+            follows. Both are sent before the planes are written: they are once somebody asks for one.
         history_changed: ``can_undo`` or ``can_redo`` may have changed.
         edited: A MaskPatch took effect (committed, undone or redone): the image has to be saved.
         kept_off: A transaction met pixels that are protected, the first of them of this class: told once, at once when
@@ -44,7 +45,7 @@ class Document(QObject):
     """
 
     region_changed = Signal(object)
-    runs_painted = Signal(object)
+    runs_painted = Signal(object, int)
     history_changed = Signal()
     edited = Signal()
     kept_off = Signal(int)
@@ -62,28 +63,36 @@ class Document(QObject):
         self.item_key = item_key
         self.pixels = image if isinstance(image, ImagePixels) else ImagePixels.of_array(image)
         self.pixels.setParent(self)
-        self.class_plane = class_plane
-        self.provenance_plane = provenance_plane
+        self._planes = EditedPlanes(class_plane, provenance_plane)
         self.history = history or History()
         self.prediction: Prediction | None = None
         self.prediction_version: int | None = None
         self.is_prediction_changing = False  # while ``region_changed`` tells of another prediction, not of an edit
         self.revision = 0
         self._edit_label: str | None = None
-        self._before: dict[Rect, tuple[ClassMap, NDArray[np.uint8]]] = {}
         self._protection = Protection()
         self._kept_class: int | None = None  # of a pixel that this transaction was kept off
         assert self.pixels.rect == class_plane.rect
 
     @property
+    def class_plane(self) -> PlaneStore:
+        """Class ids, 255 = unlabelled, as they are now: to be asked for each time."""
+        return self._planes.classes
+
+    @property
+    def provenance_plane(self) -> PlaneStore:
+        """Provenance values as they are now: to be asked for each time."""
+        return self._planes.provenance
+
+    @property
     def rect(self) -> Rect:
         """The whole image."""
-        return self.class_plane.rect
+        return self._planes.rect
 
     @property
     def shape(self) -> tuple[int, int]:
         """(height, width) of the image."""
-        return self.class_plane.shape
+        return self.rect.h, self.rect.w
 
     @property
     def image(self) -> RgbImage:
@@ -161,11 +170,11 @@ class Document(QObject):
 
     def committed_snapshot(self) -> tuple[PlaneStore, PlaneStore]:
         """As :meth:`committed_planes`, for any thread and without copying: at any size it costs next to nothing."""
-        class_plane, provenance_plane = self.class_plane.snapshot(), self.provenance_plane.snapshot()
-        for rect, (old_classes, old_provenance) in self._before.items():
-            class_plane.write(rect, old_classes)
-            provenance_plane.write(rect, old_provenance)
-        return class_plane, provenance_plane
+        return self._planes.committed()
+
+    def catch_up(self) -> None:
+        """Write what strokes put off into the planes: to be called when the hand is not waiting."""
+        self._planes.catch_up()
 
     def protect(self, locked: frozenset[int], only_unlabelled: bool = False) -> None:
         """Keep all edits off the pixels of some classes, and strokes off all that have one."""
@@ -178,15 +187,13 @@ class Document(QObject):
         assert not self.is_editing, "an edit is open already"
         self._edit_label = label
         self._kept_class = None
-        self._before.clear()
 
     def paint(self, rect: Rect, mask: BoolMask, class_id: int) -> None:
         """Give the pixels of ``mask`` (shape of ``rect``) a class by hand; 255 erases them by hand."""
-        provenance = Provenance.ERASED if class_id == UNLABELLED else Provenance.PAINTED
         mask = self._changeable(rect, mask, class_id)
         self._remember(rect)
         self.class_plane.fill(rect, mask, class_id)
-        self.provenance_plane.fill(rect, mask, provenance)
+        self.provenance_plane.fill(rect, mask, painted_provenance(class_id))
         self.region_changed.emit(rect)
 
     def paint_runs(self, runs: Runs, class_id: int) -> None:
@@ -198,10 +205,9 @@ class Document(QObject):
             runs = runs.where(allowed)
         if runs.is_empty:
             return
-        self._remember(runs.rect)
-        provenance = Provenance.ERASED if class_id == UNLABELLED else Provenance.PAINTED
-        fill_runs(runs, (self.class_plane, class_id), (self.provenance_plane, provenance))
-        self.runs_painted.emit(runs)
+        assert self.is_editing, "begin_edit first"
+        self._planes.paint(runs, class_id)
+        self.runs_painted.emit(runs, class_id)
         self.region_changed.emit(runs.rect)
 
     def write(self, rect: Rect, mask: BoolMask, class_ids: ClassMap, provenance: Provenance) -> None:
@@ -226,9 +232,8 @@ class Document(QObject):
     def commit_edit(self) -> bool:
         """Close the transaction as one undoable step; False when it changed nothing."""
         assert self._edit_label is not None, "no edit is open"
-        patch = self._patch(self._edit_label)
+        patch = self._planes.close(self.item_key, self._edit_label, self.prediction_version)
         self._edit_label = None
-        self._before.clear()
         if patch is None:
             if self._kept_class is not None and self._kept_class not in self._protection.locked:
                 self.kept_off.emit(self._kept_class)
@@ -240,11 +245,8 @@ class Document(QObject):
     def abort_edit(self) -> None:
         """Close the transaction and put back what it changed."""
         assert self._edit_label is not None, "no edit is open"
-        before, self._before, self._edit_label = self._before, {}, None
-        for rect, (classes, provenance) in before.items():
-            self.class_plane.write(rect, classes)
-            self.provenance_plane.write(rect, provenance)
-        for rect in before:
+        self._edit_label = None
+        for rect in self._planes.roll_back():
             self.region_changed.emit(rect)
 
     def undo(self) -> None:
@@ -274,7 +276,7 @@ class Document(QObject):
             return
         moves = self.history.go_to(num_done, None if known is None else known[1])
         if known is not None:
-            self._take(known[0])
+            self._planes.take(known[0])
         else:
             for patch, is_forward in moves:
                 (patch.apply if is_forward else patch.revert)(self.class_plane, self.provenance_plane)
@@ -327,14 +329,10 @@ class Document(QObject):
     def take_over(self, planes: Planes, patch: MaskPatch) -> None:
         """Add a step that was made on a :meth:`committed_snapshot` of this revision, which is given away."""
         assert not self.is_editing, "an edit is open"
-        self._take(planes)
+        self._planes.take(planes)
         self._push(patch)
 
     # --- inside
-
-    def _take(self, planes: Planes) -> None:
-        self.class_plane.take(planes[0])
-        self.provenance_plane.take(planes[1])
 
     def _push(self, patch: MaskPatch) -> None:
         self.history.push(patch)
@@ -376,19 +374,5 @@ class Document(QObject):
 
     def _remember(self, rect: Rect) -> None:
         assert self.is_editing, "begin_edit first"
-        for block in blocks_of(rect, self.rect):
-            if block not in self._before:
-                self._before[block] = (self.class_plane.peek(block), self.provenance_plane.peek(block))
-
-    def _patch(self, label: str) -> MaskPatch | None:
-        blocks = (
-            PatchBlock.between(
-                rect,
-                old_class=classes,
-                new_class=self.class_plane.read(rect),
-                old_provenance=provenance,
-                new_provenance=self.provenance_plane.read(rect),
-            )
-            for rect, (classes, provenance) in self._before.items()
-        )
-        return MaskPatch.of(self.item_key, label, blocks, self.prediction_version)
+        self._planes.catch_up()
+        self._planes.remember(rect)

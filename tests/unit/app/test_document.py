@@ -206,3 +206,43 @@ def test_painting_runs_is_painting_their_mask(seed: int, locked: frozenset[int],
     documents[0].undo()
     assert np.array_equal(documents[0].class_plane.to_array(), before)
     assert not documents[0].provenance_plane.to_array().any()
+
+
+def test_a_stroke_is_in_the_planes_whoever_asks_for_them() -> None:
+    document = make_document()
+    runs = brush_runs((3.5, 3.5), (12.5, 9.5), 5, document.shape)
+    before = state(document)
+    told: list[tuple[int, bool]] = []
+    document.runs_painted.connect(lambda painted, class_id: told.append((class_id, painted is runs)))
+    document.region_changed.connect(lambda rect: told.append((int(document.displayed(rect)[0].min()), True)))
+    document.begin_edit("brush")
+    document.paint_runs(runs, 1)
+    assert told == [(1, True), (1, True)]
+    assert document.class_plane.value_at(3, 3) == 1
+    assert document.provenance_plane.value_at(3, 3) == Provenance.PAINTED
+    document.paint_runs(runs, UNLABELLED)
+    assert document.pixel(3, 3).provenance is Provenance.ERASED
+    document.paint_runs(runs, 0)
+    classes, provenance = document.committed_planes()
+    assert (classes.tobytes(), provenance.tobytes()) == before
+    document.paint_runs(runs, 1)
+    document.abort_edit()
+    assert state(document) == before
+
+
+def test_a_stroke_that_nobody_looked_at_is_one_step() -> None:
+    document = make_document()
+    before = state(document)
+    document.begin_edit("brush")
+    for x in (2.5, 6.5, 10.5):
+        document.paint_runs(brush_runs((x, 5.5), (x + 4, 5.5), 5, document.shape), 1)
+    assert document.commit_edit()
+    after = state(document)
+    assert after != before
+    document.undo()
+    assert state(document) == before
+    document.redo()
+    assert state(document) == after
+    document.begin_edit("brush")
+    document.paint_runs(brush_runs((2.5, 5.5), (6.5, 5.5), 5, document.shape), 1)
+    assert not document.commit_edit()
