@@ -105,11 +105,13 @@ class Prediction:
         class_map: (H, W) uint8 class ids (argmax), never 255.
         confidence: (H, W) uint8, round(255 x maximum probability).
         margin: (H, W) uint8, round(255 x (highest - second highest probability)), where it was asked for.
+        cell_px: Side of the squares of one class and confidence that it consists of; 1 where pixels differ.
     """
 
     class_map: ClassMap
     confidence: NDArray[np.uint8]
     margin: NDArray[np.uint8] | None = None
+    cell_px: float = 1.0
 
     def __post_init__(self) -> None:
         assert self.class_map.shape == self.confidence.shape
