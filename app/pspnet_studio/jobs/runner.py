@@ -12,54 +12,26 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from enum import Enum, IntEnum
 from typing import Any
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from pspnet_core.errors import PspnetError
 from pspnet_studio import log_file
+from pspnet_studio.jobs.lanes import Lane, Priority, Quiet
 from pspnet_studio.messages import tr
+
+__all__ = ["JobHandle", "JobRunner", "Lane", "Priority"]
 
 logger = logging.getLogger(__name__)
 
 _PROGRESS_INTERVAL_S = 0.05
+_LOOK_S = 0.02  # how soon a job that rests sees that it is to go on or to end
 
 SHORT_S = 0.5
 """A save or a refinement that takes less is not shown: it would only flicker."""
 
 JobFactory = Callable[[], Iterator[Any]]
-
-
-class Lane(Enum):
-    """Where a job runs."""
-
-    IO = "io"
-    TORCH = "torch"
-    NETWORK = "network"
-    """Apart from the files: a server that does not answer must not keep a save waiting."""
-    TOOL = "tool"
-    """What the hand waits for waits for nothing else."""
-    VIEW = "view"
-    """Pieces of a large image that come into sight, also while a mask is being saved."""
-    LIVE = "live"
-    """The overlay that follows the hand: numpy alone, so that it need not wait for a step of training."""
-    JOURNAL = "journal"
-    """Strokes on their way to the disk, within a second, whatever is read or saved meanwhile."""
-
-
-class Priority(IntEnum):
-    """Lower runs first; a job steps aside between its yields for a lower number."""
-
-    SAVE = 0
-    OPEN = 1
-    REFINE = 2
-    VISIBLE = 3
-    PREFETCH = 4
-    TRAINING = 5
-    TIDY = 6
-    """Nobody waits for it, and nobody is told; so are thumbnails."""
-    THUMBNAIL = 7
 
 
 _SHORT = (Priority.SAVE, Priority.REFINE)
@@ -150,8 +122,10 @@ class _LaneThread:
         post: Callable[[Callable[[], None]], None],
         changed: Callable[[], None],
         prepare: Callable[[], None],
+        quiet: Quiet,
     ) -> None:
         self._post = post
+        self._quiet = quiet
         self._changed = changed
         self._prepare = prepare
         self._is_prepared = False
@@ -229,6 +203,7 @@ class _LaneThread:
         has_begun = False  # a signal can only be thrown into a generator that stands at a yield
         generator = job._factory()
         try:
+            self._step_aside(job)
             while not job.is_cancelled:
                 if not job._resumed.is_set():
                     self._rest(job)
@@ -250,16 +225,21 @@ class _LaneThread:
                 generator.close()
 
     def _rest(self, job: JobHandle) -> None:
-        while not job._resumed.wait(0.02):
+        while not job._resumed.wait(_LOOK_S):
             self._step_aside(job)
 
     def _step_aside(self, job: JobHandle) -> None:
-        while True:
+        while not job.is_cancelled:
+            urgent = None
             with self._condition:
-                if not self._queue or self._queue[0][0] >= job.priority:
+                if self._queue and self._queue[0][0] < job.priority:
+                    urgent = self._queue.pop(0)[2]
+                elif left_s := self._quiet.left_s(job.priority):
+                    self._condition.wait(min(left_s, _LOOK_S))
+                else:
                     return
-                urgent = self._queue.pop(0)[2]
-            self._run(urgent)
+            if urgent is not None:
+                self._run(urgent)
 
     def _publish(self, job: JobHandle, event: Any) -> None:
         if job._on_event is None:
@@ -309,8 +289,9 @@ class JobRunner(QObject):
         self._bridge = _Bridge(self)
         self._prepare_torch = prepare_torch
         self.torch_import_s: tuple[float, float] | None = None
+        self._quiet = Quiet()
         self._lanes = {
-            lane: _LaneThread(lane, self._post, self._on_lane_changed, prepare)
+            lane: _LaneThread(lane, self._post, self._on_lane_changed, prepare, self._quiet)
             for lane in Lane
             for prepare in [self._prepare if lane is Lane.TORCH else lambda: None]
         }
@@ -360,6 +341,10 @@ class JobRunner(QObject):
             yield function()
 
         return self.submit(lane, once, name=name, priority=priority, on_done=on_done, on_error=on_error)
+
+    def keep_quiet(self, seconds: float) -> None:
+        """Let training, and what is done ahead, rest for so long: the hand is at work. 0: let it go on."""
+        self._quiet.keep(seconds)
 
     @property
     def jobs(self) -> list[str]:

@@ -25,6 +25,8 @@ MAX_PIXELS = 64_000_000
 """Of images that the overlay follows the hand on: every answer makes several planes of their size."""
 
 _MAX_RECTS = 64
+_QUIET_S, _PAINTING_S = 0.3, 0.1
+"""How long training rests after each move of the hand (a fit follows), and from an answer on, until it is painted."""
 _FOLDER = "live"
 
 
@@ -200,6 +202,8 @@ class Live(QObject):
         assert document is not None
         if document.is_prediction_changing:
             return
+        if self._fit is not None:
+            self._session.runner.keep_quiet(_QUIET_S)
         if len(self._changed) < _MAX_RECTS:
             self._changed.append(rect)
         else:
@@ -215,6 +219,7 @@ class Live(QObject):
             return
         if self._fitting is not None:
             self._fitting.cancel()
+        self._session.runner.keep_quiet(_QUIET_S)
         self._unseen += self._changed
         if not document.is_editing:  # what a stroke that is under way changes is to be looked at again
             self._changed = []
@@ -243,6 +248,7 @@ class Live(QObject):
     def _on_shown(self, document: Document, shown: Shown) -> None:
         if self._document is not document:
             return
+        self._session.runner.keep_quiet(_PAINTING_S)
         had_marks, self._has_marks = self._has_marks, shown.prediction is not None
         if shown.prediction is None:
             if had_marks:

@@ -224,6 +224,31 @@ def test_strokes_of_an_earlier_image_answer_for_a_later_one(qtbot: QtBot, studio
     assert set(np.unique(shown.class_map)) == {GRASS, HOUSE}
 
 
+def test_training_rests_from_the_stroke_until_its_answer_is_there(qtbot: QtBot, studio: Studio) -> None:
+    two_strokes(qtbot, studio)
+    steps: list[int] = []
+    ends = threading.Event()
+
+    def training() -> Iterator[None]:
+        while not ends.wait(0.005):
+            steps.append(1)
+            yield
+
+    studio.runner.submit(Lane.TORCH, training, name="training", priority=Priority.TRAINING)
+    qtbot.waitUntil(lambda: len(steps) > 2)
+    document = document_of(studio)
+    document.begin_edit("brush")
+    document.paint(Rect(40, 10, 20, 5), np.ones((5, 20), bool), HOUSE)  # the hand is still at work
+    qtbot.wait(30)
+    resting = len(steps)
+    qtbot.wait(100)
+    assert len(steps) == resting
+    assert document.commit_edit()
+    qtbot.waitUntil(lambda: studio.live.state == "ready", timeout=_LONG_MS)
+    qtbot.waitUntil(lambda: len(steps) > resting + 2)  # and goes on
+    ends.set()
+
+
 def test_the_switch_shows_the_version_again_and_is_remembered(qtbot: QtBot, studio: Studio) -> None:
     two_strokes(qtbot, studio)
     assert studio.window.actions_by_id["live_refine"].isChecked()

@@ -179,6 +179,51 @@ def test_a_paused_job_rests_while_others_run_and_goes_on(qtbot: QtBot, runner: J
     assert len(steps) == 1000
 
 
+def test_what_nobody_waits_for_rests_while_it_is_quiet_and_goes_on_by_itself(qtbot: QtBot, runner: JobRunner) -> None:
+    steps: list[str] = []
+
+    def work(name: str) -> Iterator[None]:
+        for _ in range(1000):
+            steps.append(name)
+            time.sleep(0.001)
+            yield
+
+    ends: list[Any] = []
+    runner.submit(Lane.TORCH, lambda: work("t"), name="train", priority=Priority.TRAINING, on_done=ends.append)
+    qtbot.waitUntil(lambda: bool(steps))
+    runner.keep_quiet(60)
+    others: list[Any] = []
+    runner.submit(Lane.IO, lambda: work("r"), name="read ahead", priority=Priority.PREFETCH, on_done=ends.append)
+    runner.call(Lane.TORCH, lambda: 1, name="other", priority=Priority.VISIBLE, on_done=others.append)
+    qtbot.waitUntil(lambda: others == [1])
+    resting = len(steps)
+    time.sleep(0.1)
+    assert len(steps) == resting < 1000
+    assert "r" not in steps
+    runner.keep_quiet(0.05)  # nobody says when it is over
+    qtbot.waitUntil(lambda: len(ends) == 2, timeout=20_000)
+    assert len(steps) == 2000
+
+
+def test_a_job_that_rests_while_it_is_quiet_can_be_cancelled(qtbot: QtBot, runner: JobRunner) -> None:
+    steps: list[int] = []
+
+    def work() -> Iterator[None]:
+        while True:
+            steps.append(1)
+            time.sleep(0.001)
+            yield
+
+    job = runner.submit(Lane.TORCH, work, name="train", priority=Priority.TRAINING)
+    qtbot.waitUntil(lambda: bool(steps))
+    runner.keep_quiet(60)
+    time.sleep(0.05)
+    resting = len(steps)
+    job.cancel()
+    assert job.wait(5)
+    assert len(steps) == resting
+
+
 def test_shutdown_cancels_but_still_saves(qtbot: QtBot) -> None:
     runner = JobRunner()
     saved: list[str] = []

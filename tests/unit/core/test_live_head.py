@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pspnet_core.inference.live_head import KeptRows, LiveHead
+from pspnet_core.inference.live_sharpen import coarse
 from pspnet_core.inference.live_solver import fit_logistic
 from pspnet_core.inference.logits import LogitGrid, grid_shape
 from pspnet_core.types import UNLABELLED, ClassMap, Rect
@@ -172,3 +173,16 @@ def test_the_solver_finds_the_minimum() -> None:
     residual = odds / odds.sum(axis=1, keepdims=True) - allowed
     slope = rows.T @ (residual / 200) + penalty[:, None] * found.weights
     assert np.abs(slope).max() < 1e-3
+
+
+@pytest.mark.parametrize(("height", "width"), [(37, 50), (40, 33), (12, 9), (101, 64)])
+def test_cells_are_enlarged_to_the_pixels_whose_middles_lie_in_them(height: int, width: int) -> None:
+    rng = np.random.default_rng(0)
+    classes = rng.integers(0, 9, (12, 9)).astype(np.uint8)
+    confidence = rng.integers(0, 255, (12, 9)).astype(np.uint8)
+    found = coarse(classes, confidence, height, width)
+    rows = ((np.arange(height) + 0.5) * 12 / height).astype(int)
+    columns = ((np.arange(width) + 0.5) * 9 / width).astype(int)
+    assert (found.class_map == classes[rows][:, columns]).all()
+    assert (found.confidence == confidence[rows][:, columns]).all()
+    assert found.cell_px == pytest.approx((height * width / 108) ** 0.5)
