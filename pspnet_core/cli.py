@@ -56,6 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
     from pspnet_core.cli_import import add_import_weights
     from pspnet_core.cli_ml import add_commands
     from pspnet_core.cli_onnx import add_export_onnx
+    from pspnet_core.cli_video import add_sample_video
 
     parser = argparse.ArgumentParser(
         prog="pspnet-studio",
@@ -68,6 +69,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_export_onnx(commands)
     add_export(commands)
     add_import(commands)
+    add_sample_video(commands)
     _add_doctor(commands)
     return parser
 
