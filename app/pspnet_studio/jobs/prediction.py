@@ -18,8 +18,16 @@ if TYPE_CHECKING:
     from pspnet_core.inference.logits import LogitGrid
     from pspnet_core.inference.predictor import Predictor
 
-COARSE_PX = 640
-"""Longest side of the picture that the first answer comes from: it is as good as it can be in a tenth of a second."""
+LEAST_COARSE_PX, COARSE_PX = 512, 960
+"""Of the longest side of the picture that the first answer comes from.
+
+On aerial photos of 3 megapixels 640 px agreed with the fine answer in 0.86 of the pixels, 1024 px in 0.91; they took 80
+and 180 ms."""
+
+
+def coarse_px(height: int, width: int) -> int:
+    """Longest side of the picture that the first answer for an image comes from: half of the image's, within bounds."""
+    return min(COARSE_PX, max(LEAST_COARSE_PX, max(height, width) // 2))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,20 +169,17 @@ class PredictionEngine:
 
     def _coarse(self, request: Request, preview: RgbImage) -> Prediction:
         from pspnet_core.imaging.cv import cv2
+        from pspnet_core.inference.live_sharpen import coarse
 
         assert self._predictor is not None
         height, width = preview.shape[:2]
-        scale = COARSE_PX / max(height, width)
+        scale = coarse_px(request.height, request.width) / max(height, width)
         if scale < 1:
             size = max(1, round(width * scale)), max(1, round(height * scale))
             preview = np.asarray(cv2.resize(preview, size, interpolation=cv2.INTER_AREA))
         small = self._predictor.predict_whole(preview)
-        size = request.width, request.height
-        classes, confidence = (
-            np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_NEAREST))
-            for plane in (small.class_map, small.confidence)
-        )
-        return Prediction(classes, confidence)
+        large = coarse(small.class_map, small.confidence, request.height, request.width)
+        return replace(large, cell_px=1.0)  # the fine answer is written into it, part by part
 
 
 def _told(events: Iterator[Any], into: Prediction | None) -> Iterator[Any]:

@@ -40,7 +40,7 @@ class _Place(NamedTuple):
     checkpoint: FileVersion | None
 
 
-_WORTH_PX = 3 * COARSE_PX // 2
+_WORTH_PX = COARSE_PX
 """Longest side from which a first answer from a reduced picture is much earlier than the answer itself."""
 
 

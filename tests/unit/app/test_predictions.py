@@ -23,7 +23,7 @@ from pspnet_core.inference import Predictor  # noqa: E402
 from pspnet_core.models import PSPNet, PSPNetConfig  # noqa: E402
 from pspnet_core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint  # noqa: E402
 from pspnet_core.project.project import Project  # noqa: E402
-from pspnet_core.types import Rect  # noqa: E402
+from pspnet_core.types import Prediction, Rect  # noqa: E402
 from pspnet_studio.jobs import opening  # noqa: E402
 from pspnet_studio.jobs.prediction import Coarse, PartWritten, PredictionEngine, Request  # noqa: E402
 from pspnet_studio.jobs.runner import JobRunner  # noqa: E402
@@ -158,6 +158,27 @@ def test_the_first_answer_is_near_the_fine_one(qtbot: QtBot, rigs: list[Rig], fo
     assert coarse.class_map.shape == coarse.confidence.shape == SIZE
     fine = Predictor(load_checkpoint(rig.training.checkpoint_path(1)), "cpu").predict(image)
     assert (coarse.class_map == fine.class_map).mean() > 0.8
+
+
+@pytest.mark.parametrize(("size", "longest"), [((400, 700), 512), ((1000, 1500), 750), ((3000, 4000), 960)])
+def test_the_first_answer_comes_from_half_of_the_image_within_bounds(
+    rigs: list[Rig], monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], longest: int
+) -> None:
+    seen: list[tuple[int, ...]] = []
+    predict_whole = Predictor.predict_whole
+
+    def watched(predictor: Predictor, image: Any) -> Prediction:
+        seen.append(image.shape[:2])
+        return predict_whole(predictor, image)
+
+    monkeypatch.setattr(Predictor, "predict_whole", watched)
+    preview = np.random.default_rng(0).integers(0, 256, (size[0] * 1000 // size[1], 1000, 3), dtype=np.uint8)
+    rig = rigs[0]
+    events = list(rig.engine.predict(Request(rig.training.checkpoint_path(1), *size, preview=preview)))
+    assert max(seen[-1]) == longest
+    found = next(event for event in events if isinstance(event, Coarse)).prediction
+    assert found.class_map.shape == size
+    assert found.cell_px == 1  # finer parts are written into it
 
 
 def test_neighbours_are_predicted_ahead(qtbot: QtBot, rigs: list[Rig], folder: Path) -> None:
