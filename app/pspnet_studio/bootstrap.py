@@ -18,13 +18,17 @@ from pspnet_studio.jobs.queueing import QueueEngine
 from pspnet_studio.jobs.runner import JobRunner, Lane, Priority
 from pspnet_studio.jobs.warmup import device_name, prepare_torch
 from pspnet_studio.messages import tr
+from pspnet_studio.model.continuous import Continuous
 from pspnet_studio.model.inhibitor import SleepInhibitor
+from pspnet_studio.model.learning import Learning
 from pspnet_studio.model.live import Live
 from pspnet_studio.model.predictions import Predictions
 from pspnet_studio.model.queue import Queue
+from pspnet_studio.model.review import Reviews
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.tool_state import ToolState
 from pspnet_studio.model.training import Training
+from pspnet_studio.model.version_comparison import VersionComparison
 from pspnet_studio.settings import Settings
 from pspnet_studio.windows.main_window import MainWindow
 
@@ -43,6 +47,7 @@ class Studio:
     predictions: Predictions
     live: Live
     queue: Queue
+    learning: Learning
     tool_state: ToolState
     settings: Settings
     window: MainWindow
@@ -123,13 +128,13 @@ def bootstrap(
     predictions = Predictions(session, training, engine)
     live = Live(session, predictions, FeatureEngine(), settings.has_live_refine)
     queue = Queue(session, training, QueueEngine(engine, device), settings.has_suggestions)
-    window = MainWindow(session, training, predictions, live, queue, tool_state, settings)
+    learning = _make_learning(session, training, device)
+    window = MainWindow(session, training, predictions, live, queue, tool_state, settings, learning)
     predictions.look_through(lambda: window.canvas.viewport.image_rect())
     inhibitor = SleepInhibitor(window)
     training.started.connect(inhibitor.hold)
     training.ended.connect(inhibitor.release)
     application.commitDataRequest.connect(window.on_commit_data_request, Qt.ConnectionType.DirectConnection)
-    first_paint = FirstPaint(window, runner, device)
     return Studio(
         application,
         runner,
@@ -138,9 +143,19 @@ def bootstrap(
         predictions,
         live,
         queue,
+        learning,
         tool_state,
         settings,
         window,
-        first_paint,
+        FirstPaint(window, runner, device),
         collector,
+    )
+
+
+def _make_learning(session: Session, training: Training, device: str) -> Learning:
+    """What stands around fine-tuning; versions are compared by an engine of their own."""
+    return Learning(
+        Continuous(session, training),
+        Reviews(session, training),
+        VersionComparison(session, training, PredictionEngine(device)),
     )

@@ -50,9 +50,27 @@ class Settings:
         self._store.setValue("theme", theme)
 
     @property
+    def training_mode(self) -> str:
+        """``quick`` or ``full``."""
+        return "full" if self._store.value("training_mode", "quick") == "full" else "quick"
+
+    @training_mode.setter
+    def training_mode(self, mode: str) -> None:
+        self._store.setValue("training_mode", mode)
+
+    @property
+    def full_training_seconds(self) -> int:
+        """The most that a full fine-tune may take, in seconds."""
+        return int(str(self._store.value("full_training_seconds", 1200)))
+
+    @full_training_seconds.setter
+    def full_training_seconds(self, seconds: int) -> None:
+        self._store.setValue("full_training_seconds", seconds)
+
+    @property
     def training_seconds(self) -> int:
-        """Time budget of a fine-tune, in seconds."""
-        return int(str(self._store.value("training_seconds", 180)))
+        """Time budget of a quick fine-tune, in seconds."""
+        return int(str(self._store.value("training_seconds", 60)))
 
     @training_seconds.setter
     def training_seconds(self, seconds: int) -> None:

@@ -216,7 +216,8 @@ def indent_value(box: QAbstractSpinBox) -> None:
 def style_sheet(t: Tokens) -> str:
     """The style sheet of a theme.
 
-    Buttons take a look by the dynamic property ``look``: ``primary`` (filled) or ``row`` (of a list, no outline);
+    Buttons take a look by the dynamic property ``look``: ``primary`` (filled), ``compact`` (narrow) or
+    ``row`` (of a list, no outline);
     labels: ``muted``, ``title``, ``error``, ``good`` or ``warning``.
     """
     sheet = _SHEET
@@ -239,6 +240,8 @@ QPushButton:hover { background-color: @hover; }
 QPushButton:pressed { background-color: @border; }
 QPushButton:focus { border: 2px solid @accent; padding: 4px 11px; }
 QPushButton:disabled { color: @disabled; background-color: @window; border-color: @border; }
+QPushButton[look="compact"] { padding: 4px 6px; }
+QPushButton[look="compact"]:focus { padding: 3px 5px; }
 QPushButton[look="primary"] {
   color: @on_accent; background-color: @accent_fill; border-color: @accent_fill; font-weight: 600; padding: 9px 16px;
 }
@@ -260,6 +263,10 @@ QToolButton:checked { background-color: @accent_soft; border-color: @accent; }
 QToolButton:focus { border: 2px solid @accent; padding: 3px; }
 QToolButton:disabled { color: @disabled; }
 QToolButton::menu-indicator { image: none; }
+QToolButton[look="disclosure"] { color: @muted; border: none; padding: 2px 0; font-weight: 600; }
+QToolButton[look="disclosure"]:checked { background: transparent; }
+QToolButton[look="disclosure"]:hover { color: @text; background: transparent; }
+QToolButton[look="disclosure"]:focus { color: @accent; border: none; padding: 2px 0; }
 
 QLineEdit, QAbstractSpinBox, QComboBox {
   color: @text; background-color: @surface; border: 1px solid @control; border-radius: @radiuspx;

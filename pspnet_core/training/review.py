@@ -229,7 +229,8 @@ class _Run:
 
 def _blank(source: ImageSource) -> Prediction:
     """Planes to write the parts of a prediction to."""
-    return Prediction(*(np.zeros((source.height, source.width), np.uint8) for _ in range(3)))
+    shape = source.height, source.width
+    return Prediction(np.zeros(shape, np.uint8), np.zeros(shape, np.uint8), np.zeros(shape, np.uint8))
 
 
 def _nothing_labelled() -> TrainingError:

@@ -14,6 +14,7 @@ from pspnet_core.classes import ClassSet
 from pspnet_core.errors import PspnetError
 from pspnet_core.project.discovery import natural_key
 from pspnet_core.project.project import Item, ItemState, Status
+from pspnet_studio.jobs.finetuning import Wish
 from pspnet_studio.model.tool_state import ToolState
 
 
@@ -168,10 +169,16 @@ class FakeTraining(QObject):
     versions_changed = Signal()
     current_changed = Signal()
     start_changed = Signal()
+    paused_changed = Signal()
+    waiting_changed = Signal()
+    interrupted_changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self.is_running = False
+        self.is_paused = False
+        self.waiting: Any = None
+        self.interrupted: Any = None
         self.obstacle = ""
         self.calls: list[Any] = []
         self.current_version: int | None = None
@@ -182,10 +189,37 @@ class FakeTraining(QObject):
             return False, "A fine-tune is running."
         return not self.obstacle, self.obstacle
 
-    def start(self, seconds: float) -> None:
-        self.calls.append(("start", seconds))
+    def start(self, seconds: float, mode: str = "quick", resumes: bool = False) -> None:
+        self.calls.append(("start", seconds, mode))
         self.is_running = True
         self.started.emit()
+
+    def enqueue(self, seconds: float, mode: str) -> None:
+        self.calls.append(("enqueue", seconds, mode))
+        self.set_waiting(Wish(seconds, mode))  # type: ignore[arg-type]
+
+    def drop_waiting(self) -> None:
+        self.calls.append("drop_waiting")
+        self.set_waiting(None)
+
+    def set_waiting(self, wish: Any) -> None:
+        self.waiting = wish
+        self.waiting_changed.emit()
+
+    def set_paused(self, is_paused: bool) -> None:
+        self.is_paused = is_paused
+        self.paused_changed.emit()
+
+    def set_interrupted(self, interrupted: Any) -> None:
+        self.interrupted = interrupted
+        self.interrupted_changed.emit()
+
+    def resume_interrupted(self) -> None:
+        self.calls.append("resume_interrupted")
+
+    def discard_interrupted(self) -> None:
+        self.calls.append("discard_interrupted")
+        self.set_interrupted(None)
 
     def cancel(self) -> None:
         self.calls.append("cancel")
@@ -210,6 +244,24 @@ class FakeTraining(QObject):
         self.current_changed.emit()
 
 
+class FakeContinuous(QObject):
+    """A switch and two numbers."""
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_on, self.every, self.num_corrected = False, 5, 0
+
+    def set_on(self, is_on: bool) -> None:
+        self.is_on = is_on
+        self.changed.emit()
+
+    def set_every(self, every: int) -> None:
+        self.every = every
+        self.changed.emit()
+
+
 class FakePredictions(QObject):
     """Only a state."""
 
@@ -225,7 +277,13 @@ class FakePredictions(QObject):
 
 
 def decided(
-    number: int, adopted: bool, mean_iou: float | None, old_mean_iou: float | None = None, reason: str = ""
+    number: int,
+    adopted: bool,
+    mean_iou: float | None,
+    old_mean_iou: float | None = None,
+    reason: str = "",
+    interval: tuple[float, float] | None = None,
+    per_class: dict[int, tuple[float | None, float | None]] | None = None,
 ) -> SimpleNamespace:
     """What a fine-tune ends with."""
     return SimpleNamespace(
@@ -234,4 +292,6 @@ def decided(
         mean_iou=mean_iou,
         old_mean_iou=old_mean_iou,
         reason=reason,
+        interval=interval,
+        per_class=per_class or {},
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,15 @@ from pspnet_core.project.project import Split, Status
 from pspnet_core.training.events import FinishEarly
 from pspnet_core.training.start import SETTING, Start
 from pspnet_core.training.versions import Version, VersionStore
+from pspnet_studio.jobs.finetuning import (
+    QUICK_SECONDS,
+    Interrupted,
+    Mode,
+    Wish,
+    discard_interrupted,
+    find_interrupted,
+    fine_tune,
+)
 from pspnet_studio.jobs.runner import JobHandle, Lane, Priority
 from pspnet_studio.messages import tr
 from pspnet_studio.model.networks import name_of
@@ -24,6 +33,9 @@ class Training(QObject):
 
     Signals:
         started: A fine-tune began.
+        paused_changed: It rests now, or goes on.
+        waiting_changed: Another one waits for its end, or not any more.
+        interrupted_changed: There is one that was interrupted, or not any more.
         progressed: A TrainEvent.
         ended: Decided, a PspnetError, or None when it was cancelled.
         versions_changed: A version was added.
@@ -32,6 +44,9 @@ class Training(QObject):
     """
 
     started = Signal()
+    paused_changed = Signal()
+    waiting_changed = Signal()
+    interrupted_changed = Signal()
     progressed = Signal(object)
     ended = Signal(object)
     versions_changed = Signal()
@@ -48,6 +63,13 @@ class Training(QObject):
         self._versions: list[Version] = []
         self._current: int | None = None
         self._is_starting = False
+        self._is_paused = False
+        self.wish = Wish()
+        """What runs, or ran last."""
+        self.waiting: Wish | None = None
+        """What runs after that."""
+        self.interrupted: Interrupted | None = None
+        """What could be gone on with."""
         self.history: list[Any] = []
         session.project_changed.connect(self._on_project_changed)
 
@@ -55,6 +77,11 @@ class Training(QObject):
     def is_running(self) -> bool:
         """Whether a fine-tune runs or waits to begin."""
         return self._is_starting or self._handle is not None
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the one that runs rests."""
+        return self._is_paused
 
     def can_start(self) -> tuple[bool, str]:
         """Whether a fine-tune can begin, and if not, why not."""
@@ -78,13 +105,35 @@ class Training(QObject):
             return False, tr("Paint something in at least one image that is not in the test split.")
         return self._can_use_start()
 
-    def start(self, seconds: float) -> None:
-        """Save, then fine-tune in the background for about ``seconds``."""
+    def start(self, seconds: float = QUICK_SECONDS, mode: Mode = "quick", resumes: bool = False) -> None:
+        """Save, then fine-tune in the background for about ``seconds``; see :class:`Wish`."""
         assert self.can_start()[0], "fine-tune cannot start"
+        self.wish = wish = Wish(seconds, mode, resumes)
         self._is_starting = True
+        self._set_interrupted(None)  # it takes its place, or goes on with it
         self.history = []
         self.started.emit()
-        self._session.save_now(then=lambda: self._begin(seconds), on_failed=self._on_not_saved)
+        self._session.save_now(then=lambda: self._begin(wish), on_failed=self._on_not_saved)
+
+    def enqueue(self, seconds: float, mode: Mode) -> None:
+        """Fine-tune once more as soon as the one that runs has ended; at most one waits."""
+        assert self.is_running, "nothing to wait for"
+        self._set_waiting(Wish(seconds, mode))
+
+    def drop_waiting(self) -> None:
+        """Let nothing follow on the one that runs."""
+        self._set_waiting(None)
+
+    def set_paused(self, is_paused: bool) -> None:
+        """Let the fine-tune that runs rest, or go on; what it learned stays in memory."""
+        if self._handle is None or is_paused == self._is_paused:
+            return
+        self._is_paused = is_paused
+        if is_paused:
+            self._handle.pause()
+        else:
+            self._handle.resume()
+        self.paused_changed.emit()
 
     def cancel(self) -> None:
         """End the fine-tune and forget what it learned."""
@@ -99,6 +148,25 @@ class Training(QObject):
             self._handle.finish_early(FinishEarly())
         else:
             self.cancel()  # nothing was learned yet
+
+    def resume_interrupted(self) -> None:
+        """Go on with the fine-tune that was interrupted."""
+        assert self.interrupted is not None, "nothing was interrupted"
+        wish = self.interrupted.wish
+        self.start(wish.seconds, wish.mode, resumes=True)
+
+    def discard_interrupted(self) -> None:
+        """Forget the fine-tune that was interrupted."""
+        project = self._session.project
+        assert project is not None, "no project is open"
+        self._set_interrupted(None)
+        self._in_io_lane(lambda: discard_interrupted(project), tr("forgetting a fine-tune"))
+
+    def delete(self, number: int) -> None:
+        """Delete a version that is not in use, for good."""
+        store = self._store
+        assert store is not None, "no project is open"
+        self._in_io_lane(lambda: store.delete(number), tr("deleting a version"), lambda _: self._reload())
 
     @property
     def start_choice(self) -> Start:
@@ -163,27 +231,27 @@ class Training(QObject):
         document = self._session.document
         return document is not None and document.item_key == key and document.revision > 0
 
-    def _begin(self, seconds: float) -> None:
+    def _begin(self, wish: Wish) -> None:
         project = self._session.project
         if not self._is_starting or project is None:
             return
         self._is_starting = False
         device, seed = self.device, self._seed
 
-        def run() -> Iterator[Any]:
-            from pspnet_core.training.finetune import finetune
-
-            yield from finetune(project, seconds=seconds, seed=seed, device=device)
+        def on_cancelled() -> None:
+            if self._session.project is project:
+                self.discard_interrupted()
+            self._on_ended(None)
 
         self._handle = self._session.runner.submit(
             Lane.TORCH,
-            run,
+            lambda: fine_tune(project, wish, seed, device),
             name=tr("fine-tuning"),
             priority=Priority.TRAINING,
             on_event=self._on_event,
             on_done=self._on_ended,
             on_error=self._on_ended,
-            on_cancelled=lambda: self._on_ended(None),
+            on_cancelled=on_cancelled,
         )
 
     def _on_not_saved(self, error: PspnetError) -> None:
@@ -197,14 +265,57 @@ class Training(QObject):
     def _on_ended(self, outcome: Any) -> None:
         self._handle = None
         self._is_starting = False
+        if self._is_paused:
+            self._is_paused = False
+            self.paused_changed.emit()
         self._reload()
+        if isinstance(outcome, PspnetError):
+            self._look_for_interrupted()
+        project = self._session.project
         self.ended.emit(outcome)
+        wish = self.waiting
+        if wish is None or self.is_running or project is not self._session.project:
+            return
+        self._set_waiting(None)
+        if not isinstance(outcome, PspnetError) and self.can_start()[0]:  # what failed would fail again
+            self.start(wish.seconds, wish.mode)
 
     def _on_project_changed(self) -> None:
         project = self._session.project
         self._store = VersionStore(project.folder / "versions") if project is not None else None
         self.history = []
+        self._set_waiting(None)
+        self._set_interrupted(None)
         self._reload()
+        self._look_for_interrupted()
+
+    def _look_for_interrupted(self) -> None:
+        project = self._session.project
+        if project is None:
+            return
+
+        def on_done(found: Interrupted | None) -> None:
+            if project is self._session.project and not self.is_running:
+                self._set_interrupted(found)
+
+        self._in_io_lane(lambda: find_interrupted(project), tr("looking for an interrupted fine-tune"), on_done)
+
+    def _in_io_lane(
+        self, function: Callable[[], Any], name: str, on_done: Callable[[Any], None] = lambda _: None
+    ) -> None:
+        self._session.runner.call(
+            Lane.IO, function, name=name, priority=Priority.SAVE, on_done=on_done, on_error=self._session.notice.emit
+        )
+
+    def _set_waiting(self, wish: Wish | None) -> None:
+        if wish != self.waiting:
+            self.waiting = wish
+            self.waiting_changed.emit()
+
+    def _set_interrupted(self, interrupted: Interrupted | None) -> None:
+        if interrupted != self.interrupted:
+            self.interrupted = interrupted
+            self.interrupted_changed.emit()
 
     def _reload(self) -> None:
         try:

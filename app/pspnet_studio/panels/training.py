@@ -2,43 +2,48 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QPalette
 from PySide6.QtWidgets import (
     QComboBox,
-    QFrame,
-    QHBoxLayout,
-    QLabel,
-    QProgressBar,
     QPushButton,
     QScrollArea,
     QSizePolicy,
+    QSplitter,
+    QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
 
 from pspnet_core.errors import PspnetError
-from pspnet_core.training.events import Evaluated, Phase, Step
 from pspnet_studio.assets import icon
+from pspnet_studio.jobs.finetuning import FULL_SECONDS, QUICK_SECONDS
 from pspnet_studio.messages import tr
-from pspnet_studio.panels.curves import CurvePlot
-from pspnet_studio.panels.training_words import Outcome, duration_text, outcome_words, phase_text, time_left_text
+from pspnet_studio.panels.disclosure import ElidedLabel, make_label
+from pspnet_studio.panels.result_view import ResultView
+from pspnet_studio.panels.run_view import RunView
+from pspnet_studio.panels.training_rows import ContinuousRow, InterruptedCard, WaitingRow
+from pspnet_studio.panels.training_words import (
+    class_changes,
+    explanation,
+    outcome_words,
+    waiting_text,
+    wish_text,
+)
 from pspnet_studio.panels.versions import VersionList
-from pspnet_studio.theme import ICON_PX, SPACE_M, SPACE_S, SPACE_XS
+from pspnet_studio.theme import SPACE_M, SPACE_S, SPACE_XS
 
 if TYPE_CHECKING:
+    from pspnet_studio.model.continuous import Continuous
     from pspnet_studio.model.document import Document
     from pspnet_studio.model.predictions import Predictions
     from pspnet_studio.model.session import Session
     from pspnet_studio.model.training import Training
 
-DEFAULT_SECONDS = 180
-_CHOICES_S = (60, 180, 300, 900)
+_CHOICES = (("quick", 60), ("quick", 180), ("full", 300), ("full", 1200), ("full", 3600))
 _REFRESH_DELAY_MS = 150
-_PROGRESS_STEPS = 1000
 
 
 class TrainingPanel(QWidget):
@@ -48,28 +53,42 @@ class TrainingPanel(QWidget):
         training: Told to start, to end, and which version to use.
         predictions: What the overlay shows, in one line.
         session: Its changes may change whether a fine-tune can start.
+        continuous: Starts fine-tunes by itself.
 
     Signals:
-        seconds_changed: Another time budget was chosen.
+        length_changed: Another mode or time was chosen: mode, seconds.
+        review_wanted: A person wants to see where the version in use is wrong.
     """
 
-    seconds_changed = Signal(int)
+    length_changed = Signal(str, int)
+    review_wanted = Signal()
 
     def __init__(
-        self, training: Training, predictions: Predictions, session: Session, parent: QWidget | None = None
+        self,
+        training: Training,
+        predictions: Predictions,
+        session: Session,
+        continuous: Continuous,
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._training = training
         self._predictions = predictions
         self._session = session
         self._document: Document | None = None
+        self._lengths: dict[str, int] = {"quick": QUICK_SECONDS, "full": FULL_SECONDS}
         self.start_button = QPushButton(tr("Fine-tune"))
-        self.budget_box = QComboBox()
-        self._reason = _label("muted")
+        self.length_box = QComboBox()
+        self.waiting = WaitingRow()
+        self._length_row = QStackedWidget()
+        self._explanation = make_label("muted")
+        self._reason = make_label("muted")
+        self.interrupted = InterruptedCard()
+        self.continuous = ContinuousRow(continuous)
         self.run = RunView()
         self.result = ResultView()
         self.versions = VersionList()
-        self._prediction_line = _label("muted")
+        self._prediction_line = ElidedLabel("muted")
         self._refresh_timer = QTimer(self, singleShot=True, interval=_REFRESH_DELAY_MS)
         self._lay_out()
         self._connect()
@@ -78,17 +97,32 @@ class TrainingPanel(QWidget):
         self.refresh()
 
     @property
+    def mode(self) -> str:
+        """``quick`` or ``full``."""
+        return str(self.length_box.currentData()[0])
+
+    @property
     def seconds(self) -> int:
         """The chosen time budget."""
-        return int(self.budget_box.currentData())
+        return int(self.length_box.currentData()[1])
+
+    def seconds_of(self, mode: str) -> int:
+        """The time that was last chosen for a mode."""
+        return self._lengths[mode]
+
+    def set_length(self, mode: str, seconds: int) -> None:
+        """Choose a mode and a time budget; one that is not offered is added."""
+        places = [self.length_box.itemData(n) for n in range(self.length_box.count())]
+        if (mode, seconds) not in places:
+            order = [("quick", "full").index(m) * 1_000_000 + s for m, s in places]
+            place = sum(value < ("quick", "full").index(mode) * 1_000_000 + seconds for value in order)
+            self.length_box.insertItem(place, wish_text(mode, seconds), (mode, seconds))
+            places.insert(place, (mode, seconds))
+        self.length_box.setCurrentIndex(places.index((mode, seconds)))
 
     def set_seconds(self, seconds: int) -> None:
-        """Choose a time budget; one that is not offered is added."""
-        place = self.budget_box.findData(seconds)
-        if place < 0:
-            place = sum(self.budget_box.itemData(i) < seconds for i in range(self.budget_box.count()))
-            self.budget_box.insertItem(place, duration_text(seconds), seconds)
-        self.budget_box.setCurrentIndex(place)
+        """Choose a time budget for the mode that is chosen."""
+        self.set_length(self.mode, seconds)
 
     @property
     def reason(self) -> str:
@@ -100,67 +134,98 @@ class TrainingPanel(QWidget):
         """What it says about the overlay."""
         return self._prediction_line.text()
 
+    def press_start(self) -> None:
+        """Fine-tune now, or once more after the one that runs."""
+        if not self._training.is_running:
+            self._training.start(self.seconds, self.mode)
+        elif self._training.waiting is None:
+            self._training.enqueue(self.seconds, self.mode)
+
     def refresh(self) -> None:
         """Look again whether a fine-tune can start."""
         can_start, reason = self._training.can_start()
-        is_running = self._training.is_running
-        self.start_button.setEnabled(can_start)
-        self.start_button.setText(tr("Fine-tuning…") if is_running else tr("Fine-tune"))
-        self.budget_box.setEnabled(not is_running)
+        is_running, waiting = self._training.is_running, self._training.waiting
+        self.start_button.setEnabled(can_start or (is_running and waiting is None))
+        text = tr("Fine-tune once more after this") if is_running else tr("Fine-tune")
+        self.start_button.setText(tr("1 waiting") if waiting is not None else text)
         self._reason.setText("" if can_start or is_running else reason)
         self._reason.setVisible(bool(self._reason.text()))
+        self._explanation.setText(explanation(self.mode, self.seconds, self._training.current_version is not None))
         hint = tr("Train on everything that is labelled, in the background (Ctrl+T)")
-        self.start_button.setToolTip(hint if can_start else reason)
+        self.start_button.setToolTip(hint if can_start or is_running else reason)
+        self._length_row.setCurrentWidget(self.length_box if waiting is None else self.waiting)
+        if waiting is not None:
+            self.waiting.show_wish(waiting_text(waiting))
+        self.interrupted.show_interrupted(None if is_running else self._training.interrupted)
+        self.interrupted.resume_button.setEnabled(can_start)
+        self.continuous.refresh(self._session.project is not None)
 
     # --- inside
 
     def _lay_out(self) -> None:
         self.start_button.setProperty("look", "primary")
         self.start_button.setIcon(icon("fine-tune", QPalette.ColorRole.HighlightedText))
-        self.start_button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        for seconds in _CHOICES_S:
-            self.budget_box.addItem(duration_text(seconds), seconds)
-        self.set_seconds(DEFAULT_SECONDS)
-        self.budget_box.setAccessibleName(tr("Time for the fine-tune"))
-        self.budget_box.setToolTip(tr("How long the fine-tune may take; more time, more accurate"))
-        start_row = QHBoxLayout()
-        start_row.setSpacing(SPACE_S)
-        start_row.addWidget(self.start_button, 1)
-        start_row.addWidget(self.budget_box)
+        self.start_button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        for mode, seconds in _CHOICES:
+            self.length_box.addItem(wish_text(mode, seconds), (mode, seconds))
+        self.length_box.setAccessibleName(tr("How to fine-tune, and for how long"))
+        self.length_box.setToolTip(
+            tr("Quick goes on from the version in use; Full starts from the base weights until it stops improving")
+        )
+        self._length_row.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self._length_row.addWidget(self.length_box)
+        self._length_row.addWidget(self.waiting)
         self.run.hide()
         self.result.hide()
         inside = QWidget()
         column = QVBoxLayout(inside)
-        column.setContentsMargins(SPACE_M, SPACE_M, SPACE_M, SPACE_M)
+        column.setContentsMargins(SPACE_M, SPACE_M, SPACE_M, SPACE_S)
         column.setSpacing(SPACE_S)
-        column.addLayout(start_row)
-        column.addWidget(self._reason)
-        column.addWidget(self.result)
-        column.addWidget(self.run)
-        column.addSpacing(SPACE_S)
-        column.addWidget(self.versions)
-        column.addWidget(self._prediction_line)
+        for widget in (self.interrupted, self.start_button, self._length_row, self._explanation, self._reason):
+            column.addWidget(widget)
+        for widget in (self.continuous, self.result, self.run):
+            column.addWidget(widget)
         column.addStretch(1)
         area = _Column()
         area.setWidget(inside)
+        below = QWidget()
+        rest = QVBoxLayout(below)
+        rest.setContentsMargins(SPACE_M, SPACE_S, SPACE_M, SPACE_S)
+        rest.setSpacing(SPACE_XS)
+        rest.addWidget(self.versions, 1)
+        rest.addWidget(self._prediction_line)
+        # The versions stay in sight however much there is to tell above them.
+        splitter = QSplitter(Qt.Orientation.Vertical)
+        splitter.setChildrenCollapsible(False)
+        splitter.addWidget(area)
+        splitter.addWidget(below)
+        splitter.setStretchFactor(0, 3)
+        splitter.setStretchFactor(1, 2)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(area)
+        layout.addWidget(splitter)
 
     def _connect(self) -> None:
         training, session = self._training, self._session
         self._refresh_timer.timeout.connect(self.refresh)
-        self.start_button.clicked.connect(lambda: training.start(self.seconds))
-        self.budget_box.currentIndexChanged.connect(lambda _i: self.seconds_changed.emit(self.seconds))
+        self.start_button.clicked.connect(self.press_start)
+        self.length_box.currentIndexChanged.connect(self._on_length)
+        self.waiting.drop_button.clicked.connect(training.drop_waiting)
+        self.interrupted.resume_button.clicked.connect(training.resume_interrupted)
+        self.interrupted.discard_button.clicked.connect(training.discard_interrupted)
+        self.run.pause_button.clicked.connect(lambda: training.set_paused(not training.is_paused))
         self.run.stop_button.clicked.connect(self._on_stop_wanted)
         self.run.cancel_button.clicked.connect(self._on_cancel_wanted)
+        self.result.review_wanted.connect(self.review_wanted)
         self.versions.chosen.connect(training.set_current)
         training.started.connect(self._on_started)
-        training.progressed.connect(self._on_event)
+        training.progressed.connect(self.run.show_event)
+        training.paused_changed.connect(lambda: self.run.set_paused(training.is_paused))
         training.ended.connect(self._on_ended)
         training.versions_changed.connect(self._update_versions)
         training.current_changed.connect(self._update_current)
-        training.start_changed.connect(self.refresh)
+        for changed in (training.start_changed, training.waiting_changed, training.interrupted_changed):
+            changed.connect(self.refresh)
         self._predictions.state_changed.connect(self._on_prediction_changed)
         session.project_changed.connect(self._on_project_changed)
         session.document_changed.connect(self._on_document_changed)
@@ -171,8 +236,14 @@ class TrainingPanel(QWidget):
         if not self._refresh_timer.isActive():
             self._refresh_timer.start()
 
+    def _on_length(self) -> None:
+        self._lengths[self.mode] = self.seconds
+        self.refresh()
+        self.length_changed.emit(self.mode, self.seconds)
+
     def _on_project_changed(self) -> None:
         self.result.hide()
+        self.run.hide()
         self.refresh()
 
     def _on_document_changed(self) -> None:
@@ -190,9 +261,6 @@ class TrainingPanel(QWidget):
         self.run.show()
         self.refresh()
 
-    def _on_event(self, event: Any) -> None:
-        self.run.show_event(event)
-
     def _on_stop_wanted(self) -> None:
         self.run.show_ending(tr("Stopping, then comparing…"))
         self._training.finish_early()
@@ -202,11 +270,12 @@ class TrainingPanel(QWidget):
         self._training.cancel()
 
     def _on_ended(self, outcome: Any) -> None:
-        if isinstance(outcome, PspnetError) or not self.run.has_curve:
-            self.run.hide()
-        else:
-            self.run.end()
-        self.result.show_outcome(outcome_words(outcome, self._training.current_version))
+        words = outcome_words(outcome, self._training.current_version)
+        self.run.end(" ".join((words.title, words.detail)))
+        project = self._session.project
+        changes = class_changes(outcome, project.classes) if project is not None else []
+        can_review = not isinstance(outcome, PspnetError) and self._training.current_version is not None
+        self.result.show_outcome(words, changes, can_review and outcome is not None)
         self.result.setToolTip(getattr(outcome, "reason", ""))
         self.refresh()
 
@@ -217,6 +286,7 @@ class TrainingPanel(QWidget):
     def _update_current(self) -> None:
         self.versions.set_current(self._training.current_version)
         self._on_prediction_changed()
+        self.refresh()
 
     def _on_prediction_changed(self) -> None:
         text = {
@@ -225,7 +295,6 @@ class TrainingPanel(QWidget):
             "failed": tr("This image could not be predicted."),
         }.get(self._predictions.state, "")
         self._prediction_line.setText(text.format(number=self._training.current_version))
-        self._prediction_line.setVisible(bool(text))
 
 
 class _Column(QScrollArea):
@@ -245,140 +314,3 @@ class _Column(QScrollArea):
         if event.type() == QEvent.Type.LayoutRequest and watched is self.widget():
             self.updateGeometry()
         return super().eventFilter(watched, event)
-
-
-class RunView(QWidget):
-    """A fine-tune that is going on, or its curves afterwards."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._phase = _label("title")
-        self._time_left = _label("muted", wrap=False)
-        self.progress = QProgressBar()
-        self.progress.setRange(0, _PROGRESS_STEPS)
-        self.progress.setTextVisible(False)
-        self.progress.setAccessibleName(tr("Progress of the fine-tune"))
-        self.loss = CurvePlot(tr("Training loss (lower is better)"), is_smoothed=True)
-        self.mean_iou = CurvePlot(tr("Held-out mIoU (higher is better)"), y_max=1.0, has_markers=True)
-        self.mean_iou.setToolTip(
-            tr("Agreement with labelled areas that are kept out of training: 0 is none, 1 is perfect")
-        )
-        self.stop_button = QPushButton(tr("Stop and keep"))
-        self.stop_button.setIcon(icon("stop"))
-        self.stop_button.setToolTip(tr("End now and keep what was learned so far"))
-        self.cancel_button = QPushButton(tr("Cancel"))
-        self.cancel_button.setToolTip(tr("End now and forget this fine-tune; nothing changes"))
-        self._buttons = QWidget()
-        buttons = QHBoxLayout(self._buttons)
-        buttons.setContentsMargins(0, 0, 0, 0)
-        buttons.setSpacing(SPACE_S)
-        buttons.addWidget(self.stop_button, 1)
-        buttons.addWidget(self.cancel_button, 1)
-        self._head = QWidget()
-        head = QHBoxLayout(self._head)
-        head.setContentsMargins(0, 0, 0, 0)
-        head.addWidget(self._phase, 1)
-        head.addWidget(self._time_left)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, SPACE_XS, 0, 0)
-        column.setSpacing(SPACE_S)
-        for widget in (self._head, self.progress, self.loss, self.mean_iou, self._buttons):
-            column.addWidget(widget)
-
-    @property
-    def has_curve(self) -> bool:
-        """Whether a value arrived since :meth:`begin`."""
-        return bool(self.loss.points)
-
-    @property
-    def text(self) -> str:
-        """What it says about how far it is."""
-        return f"{self._phase.text()} {self._time_left.text()}".strip()
-
-    def begin(self) -> None:
-        """A fine-tune starts."""
-        self.loss.clear()
-        self.mean_iou.clear()
-        self.mean_iou.hide()
-        self.progress.setRange(0, 0)
-        self._phase.setText(tr("Getting ready…"))
-        self._time_left.clear()
-        for widget in (self._head, self.progress, self._buttons):
-            widget.show()
-        self.stop_button.setEnabled(False)  # there is nothing to keep before the first step
-        self.cancel_button.setEnabled(True)
-
-    def show_event(self, event: Any) -> None:
-        """Take over what training told."""
-        if isinstance(event, Phase):
-            self._phase.setText(phase_text(event.name))
-            self._set_progress(event.fraction)
-        elif isinstance(event, Step):
-            self.loss.set_x_max(event.num_steps)
-            self.mean_iou.set_x_max(event.num_steps)
-            self.loss.add(event.step, event.loss)
-            self._phase.setText(phase_text("train"))
-            self._time_left.setText(time_left_text(event.eta_s))
-            self._set_progress(event.elapsed_s / max(1e-6, event.elapsed_s + event.eta_s))
-            self.stop_button.setEnabled(self.cancel_button.isEnabled())
-        elif isinstance(event, Evaluated) and not math.isnan(event.mean_iou):
-            self.mean_iou.show()
-            self.mean_iou.add(event.step, event.mean_iou)
-
-    def show_ending(self, text: str) -> None:
-        """A wish to end was passed on."""
-        self._phase.setText(text)
-        self._time_left.clear()
-        self.progress.setRange(0, 0)
-        self.stop_button.setEnabled(False)
-        self.cancel_button.setEnabled(False)
-
-    def end(self) -> None:
-        """Leave only the curves."""
-        for widget in (self._head, self.progress, self._buttons):
-            widget.hide()
-
-    def _set_progress(self, fraction: float) -> None:
-        self.progress.setRange(0, _PROGRESS_STEPS)
-        self.progress.setValue(round(_PROGRESS_STEPS * min(1.0, max(0.0, fraction))))
-
-
-class ResultView(QFrame):
-    """What came of a fine-tune: an icon, a sentence, and what it means."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setProperty("look", "card")
-        self._picture = QLabel()
-        self._title = _label("title")
-        self._detail = _label("muted")
-        words = QVBoxLayout()
-        words.setSpacing(SPACE_XS)
-        words.addWidget(self._title)
-        words.addWidget(self._detail)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(SPACE_M, SPACE_M, SPACE_M, SPACE_M)
-        row.setSpacing(SPACE_S)
-        row.addWidget(self._picture, 0, Qt.AlignmentFlag.AlignTop)
-        row.addLayout(words, 1)
-
-    @property
-    def text(self) -> str:
-        """What it says."""
-        return f"{self._title.text()} {self._detail.text()}".strip()
-
-    def show_outcome(self, outcome: Outcome) -> None:
-        """Say what came of it."""
-        self._title.setText(outcome.title)
-        self._detail.setText(outcome.detail)
-        self._detail.setVisible(bool(outcome.detail))
-        self._picture.setPixmap(icon(outcome.icon).pixmap(ICON_PX, ICON_PX))
-        self.show()
-
-
-def _label(look: str, wrap: bool = True) -> QLabel:
-    label = QLabel()
-    label.setProperty("look", look)
-    label.setWordWrap(wrap)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return label

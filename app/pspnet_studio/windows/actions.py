@@ -2,51 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QAction, QKeySequence
 
 from pspnet_studio import assets
 from pspnet_studio.messages import tr
 from pspnet_studio.model.tool_specs import tool_specs
 from pspnet_studio.model.view_state import mode_texts
+from pspnet_studio.windows.action_spec import (
+    EDIT,
+    FILE,
+    HELP,
+    IMAGE,
+    MENUS,
+    TOOL,
+    VIEW,
+    WINDOW,
+    ActionSpec,
+)
+from pspnet_studio.windows.model_actions import model_actions, version_actions
 
-WINDOW = "window"
-
-
-@dataclass(frozen=True, slots=True)
-class ActionSpec:
-    """One command.
-
-    Attributes:
-        id: Its name in the code.
-        text: What the menu says.
-        icon: Name of an icon in resources/icons, or "".
-        shortcut: Keys in Qt's portable notation, or "".
-        menu: Title of the menu it is in, or "".
-        context: Where the shortcut holds; two rows of one context never share a shortcut.
-        tip: One sentence for the tooltip, or "".
-        checkable: Whether it is on or off.
-    """
-
-    id: str
-    text: str
-    icon: str = ""
-    shortcut: str = ""
-    menu: str = ""
-    context: str = WINDOW
-    tip: str = ""
-    checkable: bool = False
-
-
-FILE, EDIT, VIEW, TOOL, IMAGE, MODEL, HELP = "&File", "&Edit", "&View", "&Tool", "&Image", "&Model", "&Help"
-MENUS = (FILE, EDIT, VIEW, TOOL, IMAGE, MODEL, HELP)
-
+__all__ = ["GROUP_STARTS", "MENUS", "WINDOW", "ActionSpec", "action_table", "make_actions"]
 
 GROUP_STARTS = frozenset(
     ("add_folder", "save", "close_project", "quit", "fill_unlabelled", "accept_unlabelled", "show_overlay")
-    + ("show_classes", "split_photo", "contours", "theme_system", "smaller", "status_done", "network", "export_model")
+    + ("show_classes", "split_photo", "contours", "theme_system", "smaller", "status_done")
+    + ("review", "live_refine", "network", "export_model")
 )
 """Commands before which their menu has a line."""
 
@@ -266,62 +247,10 @@ def action_table() -> tuple[ActionSpec, ...]:
         ActionSpec("status_in_progress", tr("Mark as in progress"), "in-progress", "Ctrl+I", IMAGE),
         ActionSpec("status_skipped", tr("Skip image"), "skipped", "Ctrl+K", IMAGE),
         ActionSpec("status_new", tr("Mark as new"), "new", "Ctrl+Shift+D", IMAGE),
-        ActionSpec(
-            "fine_tune",
-            tr("Fine-tune"),
-            "fine-tune",
-            "Ctrl+T",
-            MODEL,
-            tip=tr("Train on everything that is labelled, in the background"),
-        ),
-        ActionSpec("stop_training", tr("Stop fine-tune and keep"), "stop", "", MODEL),
-        ActionSpec("cancel_training", tr("Cancel fine-tune"), "", "", MODEL),
-        ActionSpec(
-            "live_refine",
-            tr("Live refine"),
-            "",
-            "Ctrl+Shift+L",
-            MODEL,
-            tip=tr("Let the overlay of the whole image follow each stroke"),
-            checkable=True,
-        ),
-        ActionSpec(
-            "suggest_images",
-            tr("Suggest next images"),
-            "",
-            "",
-            MODEL,
-            tip=tr("Look at all images in the background to find those that are best corrected next"),
-            checkable=True,
-        ),
-        ActionSpec("predict", tr("Predict this image again"), "", "F5", MODEL),
-        ActionSpec(
-            "predict_folder",
-            tr("Predict folder…"),
-            "",
-            "",
-            MODEL,
-            tip=tr("Write class maps of all images of a folder, as the version in use predicts them"),
-        ),
-        ActionSpec("network", tr("Network…"), "", "", MODEL, tip=tr("Choose what a fine-tune starts with")),
-        ActionSpec(
-            "import_weights",
-            tr("Import weights…"),
-            "",
-            "",
-            MODEL,
-            tip=tr("Take over a trained network of this or another program"),
-        ),
-        ActionSpec(
-            "export_model",
-            tr("Export model…"),
-            "",
-            "",
-            MODEL,
-            tip=tr("Write the version in use as an ONNX file for other programs"),
-        ),
+        *model_actions(),
         ActionSpec("about", tr("About PSPNet Studio"), "", "", HELP),
         *(ActionSpec(f"class_{n}", tr("Class {number}").format(number=n), "", str(n % 10), "") for n in range(1, 11)),
+        *version_actions(),
     )
 
 
@@ -340,6 +269,8 @@ def make_actions(parent: QObject) -> dict[str, QAction]:
         action.setToolTip(f"{tip} ({keys})" if keys else tip)
         action.setStatusTip(spec.tip)
         action.setCheckable(spec.checkable)
+        if spec.context != WINDOW:
+            action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
         actions[spec.id] = action
     return actions
 

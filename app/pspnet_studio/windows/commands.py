@@ -132,12 +132,8 @@ class Commands(QObject):
         )
 
     def start_training(self) -> None:
-        """Fine-tune with the chosen time budget."""
-        can_start, reason = self._training.can_start()
-        if can_start:
-            self._training.start(self._window.training_panel.seconds)
-        else:
-            self._window.message_bar.show_message(reason)
+        """As if somebody chose that command."""
+        self._window.learning_flows.training.start()
 
     def go_to_step(self, num_done: int) -> None:
         """Undo or redo until so many steps of the open image are in force."""
@@ -167,9 +163,6 @@ class Commands(QObject):
             "accept_all": has_prediction,
             "accept_class": has_prediction and self._tool_state.class_id is not None,
             "accept_confident": has_prediction,
-            "fine_tune": project is not None and not self._training.is_running,
-            "stop_training": self._training.is_running,
-            "cancel_training": self._training.is_running,
             "predict": document is not None and self._training.current_version is not None,
             "predict_folder": project is not None and self._training.current_version is not None,
             "network": project is not None,
@@ -204,7 +197,7 @@ class Commands(QObject):
         self._actions["show_overlay"].setChecked(self._tool_state.overlay_visible)
 
     def _functions(self) -> dict[str, Callable[[], Any]]:
-        window, canvas, tools, training = self._window, self._canvas, self._tool_state, self._training
+        window, canvas, tools = self._window, self._canvas, self._tool_state
         functions: dict[str, Callable[[], Any]] = {
             "open_folder": window.intake.choose_folder,
             "open_images": window.intake.choose_images,
@@ -247,9 +240,6 @@ class Commands(QObject):
             "next_spot": self.next_flow.next_spot,
             "previous_spot": self.next_flow.previous_spot,
             "suggest_images": self._switch_suggestions,
-            "fine_tune": self.start_training,
-            "stop_training": training.finish_early,
-            "cancel_training": training.cancel,
             "live_refine": self._switch_live,
             "predict": self._predictions.refresh,
             "predict_folder": self._predict_folder_flow.ask,

@@ -53,8 +53,10 @@ class TrainingGuard(QObject):
             action()
             return
         self._pending = action
+        self._training.drop_waiting()
         if choice is TrainingChoice.WAIT:
             self.waiting.emit(tr("Waiting for the fine-tune to end before {purpose}.").format(purpose=purpose))
+            self._training.set_paused(False)  # or it would never end
         elif choice is TrainingChoice.KEEP:
             self.waiting.emit(tr("Keeping what was learned before {purpose}.").format(purpose=purpose))
             self._training.finish_early()

@@ -23,6 +23,7 @@ from pspnet_studio.canvas.view import CanvasView
 from pspnet_studio.dialogs.leave import ask_quit_unsaved
 from pspnet_studio.jobs.tool_work import in_tool_lane
 from pspnet_studio.messages import tr
+from pspnet_studio.model.learning import Learning
 from pspnet_studio.model.live import Live
 from pspnet_studio.model.predictions import Predictions
 from pspnet_studio.model.queue import Queue
@@ -35,13 +36,15 @@ from pspnet_studio.panels.classes import ClassesPanel
 from pspnet_studio.panels.display import DisplayPanel
 from pspnet_studio.panels.history import HistoryPanel
 from pspnet_studio.panels.images import ImagesPanel
+from pspnet_studio.panels.review import ReviewPanel
 from pspnet_studio.panels.tool_options import ToolOptions
 from pspnet_studio.panels.training import TrainingPanel
 from pspnet_studio.settings import Settings
-from pspnet_studio.windows.actions import GROUP_STARTS, MENUS, action_table, make_actions
+from pspnet_studio.windows.actions import GROUP_STARTS, MENUS, WINDOW, action_table, make_actions
 from pspnet_studio.windows.commands import Commands
 from pspnet_studio.windows.guard import TrainingGuard
 from pspnet_studio.windows.intake_flow import IntakeFlow
+from pspnet_studio.windows.learning_flows import LearningFlows
 from pspnet_studio.windows.message_bar import MessageBar
 from pspnet_studio.windows.status import StatusLine, pixel_text
 from pspnet_studio.windows.tool_bars import ToolBars
@@ -51,6 +54,11 @@ _HINT_MS = 6_000
 _LOGOUT_WAIT_S = 5.0
 _DOCK_WIDTH, _CLASSES_HEIGHT, _MODEL_HEIGHT = 260, 250, 520
 _IMAGES_HEIGHT, _HISTORY_HEIGHT = 540, 230
+_SIDES = {
+    Qt.Corner.BottomLeftCorner: Qt.DockWidgetArea.LeftDockWidgetArea,
+    Qt.Corner.BottomRightCorner: Qt.DockWidgetArea.RightDockWidgetArea,
+}
+"""The docks at the sides reach down to the status line."""
 
 
 class MainWindow(QMainWindow):
@@ -64,6 +72,7 @@ class MainWindow(QMainWindow):
         queue: What image comes next.
         tool_state: What the hand holds.
         settings: What is remembered.
+        learning: What stands around fine-tuning.
     """
 
     def __init__(
@@ -75,6 +84,7 @@ class MainWindow(QMainWindow):
         queue: Queue,
         tool_state: ToolState,
         settings: Settings,
+        learning: Learning,
     ) -> None:
         super().__init__()
         self._session, self._training, self._settings = session, training, settings
@@ -103,10 +113,11 @@ class MainWindow(QMainWindow):
         self.setStatusBar(self.status_line)
         self._stack = QStackedWidget(self)
         self._build_center()
-        self._build_docks(predictions, tool_state)
+        self._build_docks(predictions, tool_state, learning)
         self._build_bars(tool_state)
         self.commands = Commands(self, session, training, predictions, live, queue, tool_state, settings)
         self.images_panel.follow(queue)
+        self.learning_flows = LearningFlows(self, session, training, learning, settings)
         self._connect()
         self._restore()
         self._on_project_changed()
@@ -119,10 +130,10 @@ class MainWindow(QMainWindow):
         self.setCentralWidget(self._stack)
         self.message_bar.float_over(self._stack)
 
-    def _build_docks(self, predictions: Predictions, tool_state: ToolState) -> None:
+    def _build_docks(self, predictions: Predictions, tool_state: ToolState, learning: Learning) -> None:
         self.images_panel = ImagesPanel(self._session)
         self.classes_panel = ClassesPanel(self._session, tool_state)
-        self.training_panel = TrainingPanel(self._training, predictions, self._session)
+        self.training_panel = TrainingPanel(self._training, predictions, self._session, learning.continuous)
         self.docks = [
             self._dock("imagesDock", tr("Images"), self.images_panel, Qt.DockWidgetArea.LeftDockWidgetArea),
             self._dock("classesDock", tr("Classes"), self.classes_panel, Qt.DockWidgetArea.RightDockWidgetArea),
@@ -133,7 +144,14 @@ class MainWindow(QMainWindow):
         self.display_dock = self._dock(
             "displayDock", tr("Display"), self.display_panel, Qt.DockWidgetArea.RightDockWidgetArea
         )
+        self.review_panel = ReviewPanel(learning.reviews)
+        self.review_dock = self._dock(
+            "reviewDock", tr("Review"), self.review_panel, Qt.DockWidgetArea.BottomDockWidgetArea
+        )
         self.display_dock.hide()
+        self.review_dock.hide()
+        for corner, area in _SIDES.items():
+            self.setCorner(corner, area)
         self.history_panel = HistoryPanel(self._session)
         history = self._dock("historyDock", tr("History"), self.history_panel, Qt.DockWidgetArea.LeftDockWidgetArea)
         self.resizeDocks(self.docks[1:], [_CLASSES_HEIGHT, _MODEL_HEIGHT], Qt.Orientation.Vertical)
@@ -157,7 +175,8 @@ class MainWindow(QMainWindow):
         menus: dict[str, QMenu] = {title: self.menuBar().addMenu(tr(title)) for title in MENUS}
         for spec in action_table():
             action = self.actions_by_id[spec.id]
-            self.addAction(action)
+            if spec.context == WINDOW:
+                self.addAction(action)
             if spec.menu:
                 if spec.id in GROUP_STARTS:
                     menus[spec.menu].addSeparator()
@@ -165,7 +184,7 @@ class MainWindow(QMainWindow):
         menus["&Model"].setToolTipsVisible(True)  # they say why something cannot be done now
         view = menus["&View"]
         view.addSeparator()
-        for dock in (*self.docks, self.display_dock):
+        for dock in (*self.docks, self.display_dock, self.review_dock):
             view.addAction(dock.toggleViewAction())
         self.tool_options = ToolOptions(tool_state)
         self.tool_bars = ToolBars(self, self.actions_by_id, self.tool_options)
@@ -185,8 +204,6 @@ class MainWindow(QMainWindow):
         self.history_panel.step_chosen.connect(self.commands.go_to_step)
         self.history_panel.budget_changed.connect(self._on_undo_budget)
         self.history_panel.set_budget_mb(self._settings.undo_budget_mb)
-        self.training_panel.seconds_changed.connect(self._on_training_seconds)
-        self.training_panel.set_seconds(self._settings.training_seconds)
         self.canvas.zoom_changed.connect(self._on_zoom)
         self.canvas.hint_changed.connect(self._on_hint)
         self.window_level.found.connect(self._on_deep_image)
@@ -226,6 +243,7 @@ class MainWindow(QMainWindow):
             dock.setVisible(has_project)
         if not has_project:
             self.display_dock.hide()
+            self.review_dock.hide()
         self.tool_bars.set_visible(has_project)
         if has_project and self._saved_state is not None:
             self.restoreState(self._saved_state)
@@ -260,9 +278,6 @@ class MainWindow(QMainWindow):
             self.canvas.set_classes(self._session.project.classes)
             self.minimap.set_classes(self._session.project.classes)
             self.compare.set_classes(self._session.project.classes)
-
-    def _on_training_seconds(self, seconds: int) -> None:
-        self._settings.training_seconds = seconds
 
     def _on_undo_budget(self, megabytes: int) -> None:
         self._settings.undo_budget_mb = megabytes

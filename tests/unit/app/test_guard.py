@@ -18,6 +18,14 @@ class FakeTraining(QObject):
         super().__init__()
         self.is_running = is_running
         self.calls: list[str] = []
+        self.is_paused = True
+        self.has_waiting = True
+
+    def drop_waiting(self) -> None:
+        self.has_waiting = False
+
+    def set_paused(self, is_paused: bool) -> None:
+        self.is_paused = is_paused
 
     def cancel(self) -> None:
         self.calls.append("cancel")
@@ -62,6 +70,8 @@ def test_the_action_follows_when_the_fine_tune_has_ended(
     guard.run("quitting", lambda: done.append("quit"))
     assert asked == ["quitting"]
     assert training.calls == calls
+    assert not training.has_waiting, "or another one would begin before the action"
+    assert training.is_paused is (choice is not TrainingChoice.WAIT), "what rests never ends"
     assert done == []
     training.end()
     assert done == ["quit"]
