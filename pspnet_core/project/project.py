@@ -19,6 +19,7 @@ from pspnet_core.errors import ProjectError
 from pspnet_core.imaging.class_maps import ids_of
 from pspnet_core.project import class_ids, plane_files
 from pspnet_core.project.discovery import Found, natural_key
+from pspnet_core.project.locks import ItemLocks
 from pspnet_core.project.pages import PageCounts
 from pspnet_core.project.places import OWN_FOLDER, journal_folder, own_folder
 from pspnet_core.project.records import Annotation, Item, ItemState, Notice, PixelCounts, Split, Status
@@ -57,6 +58,7 @@ class Project:
 
     def __init__(self, root: Path, folder: Path, record: ProjectRecord, is_new: bool) -> None:
         self.session = secrets.token_hex(8)  # nobody else has the same, wherever and whenever
+        self.locks = ItemLocks(folder, self.session)
         self._root = root
         self._folder = folder
         self._record = record
@@ -271,10 +273,12 @@ class Project:
             provenance: (H, W) uint8; not changed.
 
         Raises:
+            ItemLockedError: Another session is changing the item.
             StorageError: They could not be written; the previous ones are intact.
         """
         self.save_if_new()
-        plane_files.write_own(self._folder, item.key, class_map, provenance, self.classes)
+        with self.locks.writing(item.key):
+            plane_files.write_own(self._folder, item.key, class_map, provenance, self.classes)
         self.set_state(item.key, **PixelCounts.of(class_map, provenance).to_state())
 
     def add_source(self, paths: Path | Iterable[Path]) -> Rescan:
