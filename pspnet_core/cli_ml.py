@@ -44,9 +44,8 @@ def _add_train(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--init",
         metavar="imagenet|none|CKPT",
-        default="imagenet",
         help="initial weights: an ImageNet backbone, random ones, a checkpoint, or a publisher's file of weights "
-        "(default: imagenet)",
+        "(default: imagenet; with --mode quick the current version of a project that has one)",
     )
     parser.add_argument(
         "--backbone",
@@ -67,15 +66,28 @@ def _add_train(commands: _Commands[argparse.ArgumentParser]) -> None:
     )
     weights.add_argument("--weights", metavar="FILE", type=Path, help="read the ImageNet weights from FILE instead")
     parser.add_argument("--images", metavar="N", type=_positive, help="use N evenly spaced images of train")
+    parser.add_argument(
+        "--mode",
+        choices=("quick", "full"),
+        default="full",
+        help="full ends when the score on the hold-out does not rise any more; quick uses a given time (default: full)",
+    )
     length = parser.add_mutually_exclusive_group()
     length.add_argument(
         "--seconds",
         metavar="S",
         type=_positive_float,
-        help=f"wall time for everything (default: {DEFAULT_SECONDS:.0f})",
+        help="most wall time for everything (default: "
+        + ", ".join(f"{seconds:.0f} in mode {mode}" for mode, seconds in DEFAULT_SECONDS.items())
+        + ")",
     )
     length.add_argument("--steps", metavar="N", type=_positive, help="number of steps; the result is then repeatable")
     parser.add_argument("--seed", metavar="N", type=_natural, default=0, help="of weights and crops (default: 0)")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the same command where it was interrupted; its state is kept in CKPT.state every 20 s",
+    )
     _add_common(parser)
     parser.set_defaults(run=train)
 

@@ -19,19 +19,20 @@ class Output:
 
     Args:
         as_json: One JSON line per event on stdout, and no text for people.
+        is_quiet: Nothing at all: another process reports for this one.
     """
 
-    def __init__(self, as_json: bool) -> None:
-        self.as_json = as_json
+    def __init__(self, as_json: bool, is_quiet: bool = False) -> None:
+        self.as_json, self._is_quiet = as_json, is_quiet
 
     def event(self, data: Mapping[str, Any]) -> None:
         """An event or result; shown only as JSON."""
-        if self.as_json:
+        if self.as_json and not self._is_quiet:
             self._write(json.dumps(data, ensure_ascii=False))
 
     def text(self, line: str) -> None:
         """A line for people; not shown with JSON."""
-        if not self.as_json:
+        if not self.as_json and not self._is_quiet:
             self._write(line)
 
     @staticmethod

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -91,7 +92,17 @@ class LabelledCache:
 
 def labelled_images(dataset: Dataset, items: Iterable[Item]) -> list[LabelledImage]:
     """Items of a data set, to be read when they are needed."""
-    return [LabelledImage(item.key, partial(dataset.load, item)) for item in items]
+    return [
+        LabelledImage(item.key, partial(dataset.load, item), partial(_look_at, item.image_path, item.page))
+        for item in items
+    ]
+
+
+def _look_at(path: Path, page: int) -> None:
+    """Raises: ImageReadError when it is not there, or is no image."""
+    from pspnet_core.imaging.read import read_info
+
+    read_info(path, page)
 
 
 def unreadable(key: str, error: Exception) -> TrainingError:

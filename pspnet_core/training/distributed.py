@@ -5,6 +5,7 @@ Legend: rank, number of a process, from 0; size, how many there are.
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -104,7 +105,9 @@ class Processes(Group):
 
     def parallel(self, model: nn.Module) -> nn.Module:
         """``model`` in ``DistributedDataParallel``; buffers stay those of each process."""
-        return nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
+        parallel = nn.parallel.DistributedDataParallel
+        is_new = "forward_sync_buffers" in inspect.signature(parallel).parameters  # the old name warns
+        return parallel(model, **{"forward_sync_buffers" if is_new else "broadcast_buffers": False})
 
     def apart(self, model: nn.Module) -> AbstractContextManager[object]:
         """No exchange of gradients in this context."""
