@@ -70,7 +70,7 @@ class PatchBlock:
             new_provenance: After.
 
         Returns:
-            None when nothing differs. The block owns copies.
+            None when nothing differs. The block owns copies; an array in which all is equal is one value (stride 0).
 
         Raises:
             ValueError: A shape or dtype does not fit the rectangle.
@@ -84,10 +84,10 @@ class PatchBlock:
         if len(rows) == 0:
             return None
         inner = Rect(int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
-        changed = differs[inner.slices].copy()
+        changed = differs[inner.slices]
         place = Rect(rect.x + inner.x, rect.y + inner.y, inner.w, inner.h)
-        before, after, came_from, comes_from = (array[inner.slices][changed] for array in arrays)
-        return PatchBlock(place, changed, before, after, came_from, comes_from)
+        before, after, came_from, comes_from = (_compact(array[inner.slices][changed]) for array in arrays)
+        return PatchBlock(place, _compact(changed), before, after, came_from, comes_from)
 
     @property
     def planes(self) -> tuple[Values, Values, Values, Values]:

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QWidget
 
 from pspnet_core.classes import ClassSet
 from pspnet_core.imaging.runs import Runs
+from pspnet_core.memory import give_back_free_memory
 from pspnet_core.types import Rect
 from pspnet_studio.canvas.colors import ColorTable
 from pspnet_studio.canvas.device_pixels import to_device, wholly_inside
@@ -30,6 +31,9 @@ _LINE_POWER = 0.25
 
 _BUSY_PAUSE_MS = 50
 """While a hand is at work, what is missing elsewhere is made now and then only."""
+
+_TIDY_MS = 1000
+"""So long after another image was opened the one before is surely let go of."""
 
 
 class PictureView(QWidget):
@@ -57,6 +61,10 @@ class PictureView(QWidget):
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
         self._pause.timeout.connect(self._on_pause)
+        self._tidy = QTimer(self)
+        self._tidy.setSingleShot(True)
+        self._tidy.setInterval(_TIDY_MS)
+        self._tidy.timeout.connect(self._on_tidy)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self._take_background()
 
@@ -102,6 +110,7 @@ class PictureView(QWidget):
             document.region_changed.connect(self._on_region_changed)
             document.pixels.changed.connect(self._on_pixels_changed)
         self._later.stop()
+        self._tidy.start()
         self._screen.set_document(document)
         self._is_fitted = True
         self._lay_out()
@@ -226,6 +235,13 @@ class PictureView(QWidget):
         if self._document is not None:
             self._document.catch_up()
         wait_for_last_repaint(self)
+
+    def _on_tidy(self) -> None:
+        """The picture before, and all that was drawn for it, has gone by now."""
+        if self.is_busy:
+            self._tidy.start()
+        else:
+            give_back_free_memory()
 
     def _on_later(self) -> None:
         self._screen.refresh(is_busy=self.is_busy)

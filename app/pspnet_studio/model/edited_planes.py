@@ -8,8 +8,12 @@ from numpy.typing import NDArray
 from pspnet_core.imaging.patch import MaskPatch, PatchBlock
 from pspnet_core.imaging.planes import PlaneStore, fill_runs
 from pspnet_core.imaging.runs import Runs
+from pspnet_core.memory import give_back_free_memory
 from pspnet_core.types import UNLABELLED, ClassMap, Provenance, Rect
 from pspnet_studio.model.whole_image import Planes, blocks_of
+
+_MANY_BLOCKS = 512
+"""An edit of more blocks leaves behind as many times 128 KB."""
 
 
 class EditedPlanes:
@@ -88,7 +92,11 @@ class EditedPlanes:
             )
             for rect, (classes, provenance) in before.items()
         )
-        return MaskPatch.of(item_key, label, blocks, version)
+        patch = MaskPatch.of(item_key, label, blocks, version)
+        if len(before) > _MANY_BLOCKS:
+            before.clear()
+            give_back_free_memory()
+        return patch
 
     def roll_back(self) -> list[Rect]:
         """End the edit under way and put back what it changed; returns where that was."""

@@ -16,6 +16,7 @@ from pspnet_core.imaging.strokes import brush_runs
 from pspnet_core.types import UNLABELLED, Prediction, Rect
 from pspnet_studio.canvas.colors import PREDICTED_ALPHA, ColorTable
 from pspnet_studio.canvas.tiles import TilePyramid, halved
+from pspnet_studio.canvas.tools.base import Pointer
 from pspnet_studio.canvas.view import CanvasView
 from pspnet_studio.model.document import Document
 from pspnet_studio.model.tool_state import ToolState
@@ -431,3 +432,18 @@ def test_late_tiles_show_the_preview_and_then_the_picture():
     while not is_complete:
         _, is_complete = pyramid.refresh(0, whole, time.perf_counter() - 1)
     assert (pyramid.gather(0, whole) == 9).all()
+
+
+def test_memory_of_the_image_before_is_given_back_when_the_hand_rests(view, qtbot, monkeypatch):
+    given = []
+    monkeypatch.setattr("pspnet_studio.canvas.picture_view.give_back_free_memory", lambda: given.append(1))
+    view._tidy.setInterval(0)
+    view.tool_state.set_class_id(0)
+    view.set_document(make_document())
+    view._tool.press(Pointer(5.0, 5.0))
+    assert view.is_busy
+    for _ in range(5):
+        QApplication.processEvents()
+    assert given == []
+    view._tool.end_drag()
+    qtbot.waitUntil(lambda: given == [1])

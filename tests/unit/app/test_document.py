@@ -246,3 +246,14 @@ def test_a_stroke_that_nobody_looked_at_is_one_step() -> None:
     document.begin_edit("brush")
     document.paint_runs(brush_runs((2.5, 5.5), (6.5, 5.5), 5, document.shape), 1)
     assert not document.commit_edit()
+
+
+def test_after_a_huge_edit_memory_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[bool] = []
+    monkeypatch.setattr("pspnet_studio.model.edited_planes.give_back_free_memory", lambda: given.append(True))
+    document = make_document()
+    paint(document, Rect(0, 0, 600, 500), 1)
+    assert given == []
+    monkeypatch.setattr("pspnet_studio.model.edited_planes._MANY_BLOCKS", 5)
+    paint(document, Rect(0, 0, 600, 500), 2)
+    assert given == [True]

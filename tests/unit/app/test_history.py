@@ -19,9 +19,9 @@ from pspnet_studio.model.image_history import History
 
 def patch(number: int, side: int = 100) -> MaskPatch:
     """Raw size: 5 bytes a pixel."""
-    old = np.zeros((side, side), np.uint8)
-    block = PatchBlock.between(Rect(0, 0, side, side), old, old + 1 + number % 200, old, old + 2)
-    assert block is not None
+    old = np.zeros(side * side, np.uint8)
+    changed = np.ones((side, side), np.bool_)
+    block = PatchBlock(Rect(0, 0, side, side), changed, old, old + 1 + number % 200, old, old + 2)
     return MaskPatch("a", str(number), (block,))
 
 
