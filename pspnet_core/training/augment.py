@@ -16,14 +16,14 @@ _MEAN_RGB = (127, 127, 127)
 def random_crop(
     image: RgbImage, class_map: ClassMap, anchor: tuple[int, int], size: int, recipe: Recipe, rng: np.random.Generator
 ) -> tuple[RgbImage, ClassMap]:
-    """One augmented crop that shows ``anchor``.
+    """One augmented crop that shows ``anchor`` where the loss sees it.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         class_map: (H, W) uint8.
         anchor: (row, column) of a pixel.
         size: Side S of the crop.
-        recipe: Strength of scaling and rotation.
+        recipe: Strength of scaling and rotation, and which pixels the loss sees.
         rng: Source of randomness.
 
     Returns:
@@ -68,9 +68,9 @@ def _matrix(
         centre.append(float(np.clip(inside, position - 0.85 * half, position + 0.85 * half)))
     middle = np.array([(size - 1) / 2, (size - 1) / 2])
     offset = np.array(centre) - 0.5 - turn @ middle
-    # Shift by less than a pixel so that a pixel of the crop falls on the anchor: also a single labelled pixel is seen.
-    target = np.array([anchor[1], anchor[0]], np.float64)
-    nearest = np.clip(np.rint(np.linalg.solve(turn, target - offset)), 0, size - 1)
+    # Shift by about a pixel so that one that the loss sees falls on the anchor: also a single labelled pixel counts.
+    target, every = np.array([anchor[1], anchor[0]], np.float64), recipe.loss_stride
+    nearest = np.clip(np.rint(np.linalg.solve(turn, target - offset) / every), 0, (size - 1) // every) * every
     return np.column_stack([turn, target - turn @ nearest])
 
 

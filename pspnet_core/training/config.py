@@ -26,6 +26,8 @@ class Recipe:
         scale_octaves: Crops are scaled by 2^u, u uniform in plus or minus this.
         rotation_deg: Crops are rotated by up to plus or minus this.
         frozen_stages: Of the backbone's four stages, how many stay as they are (with the stem) when it is pretrained.
+        loss_stride: The loss sees every so many-th row and column of a crop: neighbours say the same, and with many
+            classes most of a step would go into them.
         backbone_lr: Peak learning rate of the backbone.
         head_lr: Peak learning rate of everything else.
         weight_decay: Of weights; biases and norms have none.
@@ -40,7 +42,8 @@ class Recipe:
     crop_px: int = 256
     scale_octaves: float = 1.0
     rotation_deg: float = 10.0
-    frozen_stages: int = 1
+    frozen_stages: int = 2
+    loss_stride: int = 2
     backbone_lr: float = 2e-4
     head_lr: float = 2e-3
     weight_decay: float = 1e-2

@@ -61,6 +61,7 @@ class Learner:
         model = _initial_model(config).to(numerics.base)
         self._averaged = copy.deepcopy(model).eval().requires_grad_(False).to(numerics.device)
         _freeze(model, config)
+        model.loss_stride = self._recipe.loss_stride
         self._model = model.train().to(numerics.device)
         self._model.to(memory_format=numerics.memory_format)
         self._network = group.parallel(self._model)
@@ -93,7 +94,8 @@ class Learner:
         Raises:
             DivergedError: The loss or the gradient is not a number.
         """
-        targets = [torch.from_numpy(self._channel_of[labels]) for _, labels in crops]
+        every = self._recipe.loss_stride
+        targets = [torch.from_numpy(self._channel_of[labels[::every, ::every]]) for _, labels in crops]
         (total,) = self._group.sum([sum(total_weight(t, self._weights) for t in targets)])
         assert total > 0, "the caller draws crops with labelled pixels"
         self.forget_gradients()
@@ -180,7 +182,7 @@ class Learner:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), numerics.autocast():
             number = self.num_steps * self._recipe.batch_size + group.rank + position * group.size
             torch.manual_seed(self._config.seed * 1_000_003 + number)  # dropout
-            outputs = list(self._network(x).values())  # at input size: of the network, then of its auxiliary heads
+            outputs = list(self._network(x).values())  # of the network, then of its auxiliary heads
         weights = self._weights.to(device)
         main, *aux = (summed_cross_entropy(logits, target, weights) / total for logits in outputs)
         loss = main

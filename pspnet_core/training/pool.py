@@ -84,7 +84,7 @@ class ImagePool:
         self._largest_px = max(self._largest_px, *image.shape[:2])
 
     def crop(self, size: int, number: int) -> tuple[RgbImage, ClassMap]:
-        """Random crop number ``number``, which shows a labelled pixel: (S, S, 3) uint8 RGB and (S, S) uint8.
+        """Random crop number ``number``, which shows the loss a labelled pixel: (S, S, 3) uint8 RGB and (S, S) uint8.
 
         Raises:
             TrainingError: No pixel is labelled, or an image cannot be read again.
@@ -94,7 +94,7 @@ class ImagePool:
             anchor = self._sampler.draw(rng)
             image, class_map = self._cache.get(self._images[anchor.image])
             crop, labels = random_crop(image, class_map, (anchor.row, anchor.column), size, self._recipe, rng)
-            if (labels != UNLABELLED).any():
+            if (labels[:: self._recipe.loss_stride, :: self._recipe.loss_stride] != UNLABELLED).any():
                 return crop, labels
         raise TrainingError(
             "Too few pixels are labelled to train on.",

@@ -75,6 +75,28 @@ def test_training_mode_has_an_auxiliary_output_and_learns_everywhere():
     assert "aux" not in net.eval()(torch.randn(1, 3, 32, 32))
 
 
+@pytest.mark.parametrize(
+    ("preset", "changes"),
+    [
+        ("studio-fast", {}),
+        ("studio-fast", {"decoder": "deconv"}),
+        ("studio-fast", {"backbone": "mobilenet_v2", "output_stride": 16}),
+        ("semseg", {"backbone": "resnet18"}),
+    ],
+)
+def test_the_loss_can_see_each_third_row_and_column_only(preset, changes):
+    config = replace(PSPNetConfig.preset(preset, 4, changes.pop("backbone", None)), dropout=0.0, **changes)
+    net = PSPNet(config).train()
+    x = torch.randn(2, 3, 65, 97)
+    every = net(x)
+    net.loss_stride = 3
+    thinned = net(x)
+    assert list(thinned) == list(every)
+    for name, logits in every.items():
+        torch.testing.assert_close(thinned[name], logits[..., ::3, ::3], atol=1e-5, rtol=1e-4)
+    assert net.eval()(x)["out"].shape == (2, 4, 65, 97)
+
+
 def test_pyramid_pools_averages_of_the_grid_cells():
     ppm = PyramidPooling(8, 8, (1, 2))
     x = torch.randn(1, 8, 6, 6)

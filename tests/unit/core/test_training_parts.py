@@ -197,7 +197,7 @@ def test_crops_show_their_anchor(height, width, seed):
         assert crop.shape == (64, 64, 3)
         assert labels.shape == (64, 64)
         assert set(np.unique(labels)) <= {9, 255}
-        assert (labels == 9).any()
+        assert (labels[:: Recipe().loss_stride, :: Recipe().loss_stride] == 9).any()
 
 
 def test_image_and_labels_stay_together():
@@ -213,7 +213,7 @@ def test_image_and_labels_stay_together():
 
 def test_identity_crop_is_the_image():
     image, class_map = picture(1, 64)
-    recipe = Recipe(scale_octaves=0, rotation_deg=0)
+    recipe = Recipe(scale_octaves=0, rotation_deg=0, loss_stride=1)
     _, labels = random_crop(image, class_map, (32, 32), 64, recipe, np.random.default_rng(3))
     assert any((labels == option).all() for option in (class_map, class_map[:, ::-1]))
 
