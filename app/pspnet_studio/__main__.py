@@ -8,7 +8,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-CORE_COMMANDS = ("train", "predict", "evaluate", "import-weights", "export-onnx", "export", "import", "doctor")
+CORE_COMMANDS = (
+    "train",
+    "predict",
+    "evaluate",
+    "import-weights",
+    "export-onnx",
+    "export",
+    "import",
+    "sample-video",
+    "doctor",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -93,12 +93,16 @@ class ItemLocks:
         """Who had the lock when this session last wanted it in vain; None when it got it, or never wanted it."""
         return self._refused.get(key)  # without the lock: it is held while the disk is waited for
 
-    def acquire(self, key: str) -> Holder | None:
+    def acquire(self, key: str, is_fresh: bool = False) -> Holder | None:
         """Have the right to change an item until :meth:`release`.
+
+        Args:
+            key: Of the item.
+            is_fresh: Whether its masks are read from the disk after this, and nothing of them is known before.
 
         Returns:
             None when this session has it (also from before), else who has it. A lock that was taken over is not given
-            back: what this session knows of the item is older.
+            back unless ``is_fresh``: what this session knows of the item is older.
 
         Raises:
             StorageError: The file could not be made.
@@ -110,6 +114,8 @@ class ItemLocks:
                 if is_at(held.handle, path):
                     return None
                 self._lose(key)
+            if is_fresh:
+                self._lost.discard(key)
             try:
                 holder = (_read(path) or _NOBODY) if key in self._lost else self._try(key, path)
             except OSError as error:
@@ -182,8 +188,7 @@ class ItemLocks:
                     aside.unlink()
             except OSError as error:
                 raise storage_error(path, error) from error
-            self._lost.discard(key)
-            return self.acquire(key)
+            return self.acquire(key, is_fresh=True)
 
     @contextmanager
     def writing(self, key: str) -> Iterator[None]:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pspnet_core.errors import StorageError
 from pspnet_core.imaging.opening import OpenStep, file_version, open_steps
 from pspnet_core.imaging.planes import PlaneStore
 from pspnet_core.imaging.source import ArraySource
 from pspnet_core.imaging.tiff_source import TiffSource
+from pspnet_core.project.locks import Holder
 from pspnet_core.project.project import Item, Notice, Project
 from pspnet_core.project.records import PixelCounts
 from pspnet_core.project.replay import Replay
 from pspnet_core.types import UNLABELLED, Provenance
 from pspnet_studio.jobs.read_ahead import PictureStore
+
+logger = logging.getLogger(__name__)
 
 _DRAWING_S = 0.03
 """The reduced picture is drawn in this time; decoding begins by keeping the interpreter busy for about as long."""
@@ -35,6 +40,7 @@ class Opened:
         counts: Of its pixels, where the project did not know them.
         notices: What a person should know (a mask of another size, new classes, ...).
         replay: What its journals hold; None where the planes are newer than the disk.
+        holder: Who else is changing it, so that it can be looked at only.
     """
 
     item: Item
@@ -44,6 +50,12 @@ class Opened:
     counts: PixelCounts | None
     notices: tuple[Notice, ...]
     replay: Replay | None
+    holder: Holder | None = None
+
+    @property
+    def has_restored(self) -> bool:
+        """Whether its planes are newer than their files, and to be saved."""
+        return self.replay is not None and self.replay.has_restored and self.holder is None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +109,7 @@ def _opened(project: Project, item: Item, step: OpenStep, unsaved: Planes | None
     width, height = step.width, step.height
     notices: tuple[Notice, ...] = ()
     replay: Replay | None = Replay()
+    holder = _lock(project, item, is_fresh=unsaved is None)
     if unsaved is not None and unsaved[0].shape == (height, width):
         (classes, provenance), replay = unsaved, None
     elif not project.has_annotation(item):  # nothing of the image's size is made for nothing
@@ -109,7 +122,20 @@ def _opened(project: Project, item: Item, step: OpenStep, unsaved: Planes | None
     state = project.state(item.key)
     is_known = state.total_px > 0 and (state.painted_px is not None or state.labelled_px == 0)
     counts = None if is_known else _counts(classes, provenance)
-    return Opened(item, step, classes, provenance, counts, notices, replay)
+    if holder is not None:
+        notices = ()  # they are about what is to be done with it, and that is not done here
+    return Opened(item, step, classes, provenance, counts, notices, replay, holder)
+
+
+def _lock(project: Project, item: Item, is_fresh: bool) -> Holder | None:
+    """Have the item for this window, or say who has it; nothing is made in a folder where nothing was saved yet."""
+    if not project.folder.is_dir():
+        return None
+    try:
+        return project.locks.acquire(item.key, is_fresh)
+    except StorageError as error:
+        logger.warning("%s", error)  # it can be looked at; a save says the same
+        return None
 
 
 def _counts(class_plane: PlaneStore, provenance_plane: PlaneStore) -> PixelCounts:

@@ -93,10 +93,7 @@ class AutoSave(QObject):
 
     @property
     def state(self) -> str:
-        """How far it is.
-
-        ``saved``, ``journaled`` (nothing can be lost, the planes follow), ``unsaved``, ``saving`` or ``failed``.
-        """
+        """``saved``, ``journaled`` (nothing can be lost, the planes follow), ``unsaved``, ``saving`` or ``failed``."""
         if self._is_failed:
             return "failed"
         if self._job is not None:
@@ -161,6 +158,10 @@ class AutoSave(QObject):
     def unsaved_planes(self, project: Project, key: str) -> Unsaved | None:
         """What is newer than the disk for an item, if anything is; its planes must not be changed."""
         return self._unsaved.get((project.uuid, key))
+
+    def unsaved_keys(self) -> set[str]:
+        """Keys of the items, of whatever project, of which something is not on disk yet."""
+        return {key for _, key in self._unsaved}
 
     def wait(self, timeout_s: float) -> None:
         """Block until the write that is going on has ended, at most ``timeout_s`` (the desktop session ends)."""

@@ -15,14 +15,14 @@ from pspnet_studio.model.edited_planes import EditedPlanes, painted_provenance
 from pspnet_studio.model.image_history import History
 from pspnet_studio.model.pixel import Pixel
 from pspnet_studio.model.pixels import ImagePixels, not_yet
-from pspnet_studio.model.protection import Protection
+from pspnet_studio.model.protected import Protected
 from pspnet_studio.model.whole_image import Change, Planes, accepting, blocks_of, filling, patching
 
 # Plain numbers: numpy compares an array with a member of an IntEnum ten times as slowly.
 _UNTOUCHED, _ACCEPTED = int(Provenance.UNTOUCHED), int(Provenance.ACCEPTED)
 
 
-class Document(QObject):
+class Document(Protected):
     """One image with its class map and provenance, edited through transactions that undo as one step.
 
     A transaction is ``begin_edit``, any number of ``paint`` or ``write``, then ``commit_edit`` or ``abort_edit``.
@@ -40,15 +40,12 @@ class Document(QObject):
             follows. Both are sent before the planes are written: they are once somebody asks for one.
         history_changed: ``can_undo`` or ``can_redo`` may have changed.
         edited: A MaskPatch took effect (committed, undone or redone): the image has to be saved.
-        kept_off: A transaction met pixels that are protected, the first of them of this class: told once, at once when
-            the class is locked, at the end when that is why nothing changed at all.
     """
 
     region_changed = Signal(object)
     runs_painted = Signal(object, int)
     history_changed = Signal()
     edited = Signal()
-    kept_off = Signal(int)
 
     def __init__(
         self,
@@ -70,8 +67,6 @@ class Document(QObject):
         self.is_prediction_changing = False  # while ``region_changed`` tells of another prediction, not of an edit
         self.revision = 0
         self._edit_label: str | None = None
-        self._protection = Protection()
-        self._kept_class: int | None = None  # of a pixel that this transaction was kept off
         assert self.pixels.rect == class_plane.rect
 
     @property
@@ -176,10 +171,6 @@ class Document(QObject):
         """Write what strokes put off into the planes: to be called when the hand is not waiting."""
         self._planes.catch_up()
 
-    def protect(self, locked: frozenset[int], only_unlabelled: bool = False) -> None:
-        """Keep all edits off the pixels of some classes, and strokes off all that have one."""
-        self._protection = Protection(locked, only_unlabelled)
-
     # --- transactions
 
     def begin_edit(self, label: str) -> None:
@@ -187,6 +178,7 @@ class Document(QObject):
         assert not self.is_editing, "an edit is open already"
         self._edit_label = label
         self._kept_class = None
+        self._refuses()
 
     def paint(self, rect: Rect, mask: BoolMask, class_id: int) -> None:
         """Give the pixels of ``mask`` (shape of ``rect``) a class by hand; 255 erases them by hand."""
@@ -272,7 +264,7 @@ class Document(QObject):
         Raises:
             ValueError: There are not as many steps.
         """
-        if self.is_editing:
+        if self.is_editing or self._refuses():
             return
         moves = self.history.go_to(num_done, None if known is None else known[1])
         if known is not None:
@@ -321,7 +313,7 @@ class Document(QObject):
     def make(self, change: Change) -> bool:
         """Make a change as one step, False when it changes nothing; see ``WholeSteps`` for large images."""
         assert not self.is_editing, "an edit is open"
-        if (patch := change((self.class_plane, self.provenance_plane))) is None:
+        if self._refuses() or (patch := change((self.class_plane, self.provenance_plane))) is None:
             return False
         self._push(patch)
         return True
@@ -329,8 +321,9 @@ class Document(QObject):
     def take_over(self, planes: Planes, patch: MaskPatch) -> None:
         """Add a step that was made on a :meth:`committed_snapshot` of this revision, which is given away."""
         assert not self.is_editing, "an edit is open"
-        self._planes.take(planes)
-        self._push(patch)
+        if not self._refuses():
+            self._planes.take(planes)
+            self._push(patch)
 
     # --- inside
 
@@ -359,18 +352,6 @@ class Document(QObject):
         changeable: BoolMask = mask & self._protection.allowed(classes)
         self._note_kept(classes, mask > changeable, class_id)
         return changeable
-
-    def _note_kept(self, classes: ClassMap, kept: BoolMask, class_id: int | None) -> None:
-        """Remember, and tell at once of a locked class, that pixels of ``kept`` (both arrays of one shape) stay."""
-        if self._kept_class is not None:
-            return
-        if class_id in self._protection.locked:
-            kept = kept & (classes != class_id)
-        first = int(kept.argmax())
-        if kept.flat[first]:
-            self._kept_class = int(classes.flat[first])
-            if self._kept_class in self._protection.locked:
-                self.kept_off.emit(self._kept_class)
 
     def _remember(self, rect: Rect) -> None:
         assert self.is_editing, "begin_edit first"

@@ -10,22 +10,23 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from pspnet_core.classes import ClassDef, ClassSet
 from pspnet_core.errors import PspnetError
-from pspnet_core.project.project import Notice, Project, Rescan, Split, Status
+from pspnet_core.project.project import Notice, Project, Rescan, Status
 from pspnet_studio.jobs.opening import Loaded, Opened
 from pspnet_studio.jobs.runner import JobRunner, Lane, Priority
 from pspnet_studio.messages import tr
 from pspnet_studio.model.autosave import AutoSave
 from pspnet_studio.model.document import Document
+from pspnet_studio.model.edit_locks import EditLocks
 from pspnet_studio.model.history import HistoryStore
 from pspnet_studio.model.leftovers import tell_of_leftovers
 from pspnet_studio.model.loader import Loader
 from pspnet_studio.model.neighbours import Neighbours
 from pspnet_studio.model.pixels import ImagePixels
+from pspnet_studio.model.project_start import LOCKED, first_key, locked_in
 from pspnet_studio.model.tool_state import ToolState
 
 logger = logging.getLogger(__name__)
 
-_LOCKED = "locked_classes"  # a setting of the project
 _REST_MS = 200
 
 
@@ -69,11 +70,11 @@ class Session(QObject):
         self._unreadable_key: str | None = None
         self._loader = Loader(runner, self)
         self._loader.changed.connect(self.loading_changed)
-        self._replaced: Document | None = None
-        """What was open before an image of which only a reduced picture is there yet."""
+        self._replaced: Document | None = None  # open before an image of which only a reduced picture is there
         self._neighbours = Neighbours(runner, self)
         self.histories = HistoryStore(runner)
         self._told_classes: ClassSet | None = None
+        self.edit_locks = EditLocks(self)
 
     # --- project
 
@@ -172,7 +173,7 @@ class Session(QObject):
         """Keep edits off the pixels of a class, or let them; remembered with the project."""
         assert self.project is not None, "no project is open"
         locked = self.tool_state.locked - {class_id} | ({class_id} if is_locked else set())
-        self.project.settings[_LOCKED] = sorted(locked)
+        self.project.settings[LOCKED] = sorted(locked)
         self.tool_state.set_locked(locked)
         self.autosave.project_changed()
 
@@ -209,7 +210,7 @@ class Session(QObject):
         self.autosave.budget_bytes = budget_bytes
 
     def item_rewritten(self, key: str) -> None:
-        """An image that is not open was changed on disk, and its journal with it."""
+        """An image that is not open was changed on disk, and its journal, too."""
         self.histories.drop(key)
         self.state_changed.emit(key)
         self.autosave.project_changed()
@@ -240,6 +241,12 @@ class Session(QObject):
                 self._read(project, key)
                 return
         self._wanted_key, self._unreadable_key = key, None
+
+    def read_again(self) -> None:
+        """Read the open image again, picture, planes and history: on disk they are other ones now."""
+        if self.project is not None and (key := self._wanted_key) and self.document and self.document.item_key == key:
+            self.histories.drop(key)
+            self._read(self.project, key, is_refresh=True)
 
     # --- inside
 
@@ -325,25 +332,19 @@ class Session(QObject):
         self.histories.clear()
         self._neighbours.clear()
         self._order = [item.key for item in project.items]
-        self.tool_state.set_locked(_locked_in(project))
+        self.tool_state.set_locked(locked_in(project))
         self.project_changed.emit()
         self._after_classes_changed()
         for notice in project.notices:
             self.notice.emit(notice)
         if self._order and self._wanted_key is None:
-            self.go_to(self._first_key(project))
+            self.go_to(first_key(project, self._order))
         tell_of_leftovers(
             self.runner,
             project,
             lambda: self._wanted_key,
             lambda n: self.notice.emit(n) if project is self.project else None,
         )
-
-    def _first_key(self, project: Project) -> str:
-        """The first image that needs work; one that may be trained on before one of the test split."""
-        open_keys = [key for key in self._order if project.state(key).status in (Status.NEW, Status.IN_PROGRESS)]
-        trainable = (key for key in open_keys if project.item(key).split in (Split.NONE, Split.TRAIN))
-        return next(trainable, next(iter(open_keys), self._order[0]))
 
     def _on_item_event(self, project: Project, event: Opened | Loaded, revision: int | None) -> None:
         if project is not self.project or event.item.key != self._wanted_key:
@@ -380,7 +381,7 @@ class Session(QObject):
         pixels.failed.connect(self.notice)
         planes = opened.class_plane, opened.provenance_plane
         document = Document(key, pixels, *planes, self.histories.open(project, key, opened.replay, planes), self)
-        self._set_document(document, has_restored=opened.replay is not None and opened.replay.has_restored)
+        self._set_document(document, has_restored=opened.has_restored)
         if opened.counts is not None:  # an imported mask was never counted: the list shows its share from now on
             project.set_state(key, **opened.counts.to_state())
             self.state_changed.emit(key)
@@ -416,9 +417,3 @@ class Session(QObject):
         if self.tool_state.class_id not in self.project.classes:
             self.tool_state.set_class_id(next(iter(self._told_classes.indices), None))
         self.classes_changed.emit()
-
-
-def _locked_in(project: Project) -> list[int]:
-    """Ids of the classes that the project says are locked; what else a file may hold is left out."""
-    stored = project.settings.get(_LOCKED)
-    return [index for index in project.classes.indices if index in stored] if isinstance(stored, list) else []

@@ -21,12 +21,13 @@ from pspnet_studio.windows.action_spec import (
     ActionSpec,
 )
 from pspnet_studio.windows.model_actions import model_actions, version_actions
+from pspnet_studio.windows.project_actions import image_actions
 
 __all__ = ["GROUP_STARTS", "MENUS", "WINDOW", "ActionSpec", "action_table", "make_actions"]
 
 GROUP_STARTS = frozenset(
     ("add_folder", "save", "close_project", "quit", "fill_unlabelled", "accept_unlabelled", "show_overlay")
-    + ("show_classes", "split_photo", "contours", "theme_system", "smaller", "status_done")
+    + ("show_classes", "split_photo", "contours", "theme_system", "smaller", "status_done", "take_over")
     + ("review", "live_refine", "network", "export_model")
 )
 """Commands before which their menu has a line."""
@@ -247,6 +248,7 @@ def action_table() -> tuple[ActionSpec, ...]:
         ActionSpec("status_in_progress", tr("Mark as in progress"), "in-progress", "Ctrl+I", IMAGE),
         ActionSpec("status_skipped", tr("Skip image"), "skipped", "Ctrl+K", IMAGE),
         ActionSpec("status_new", tr("Mark as new"), "new", "Ctrl+Shift+D", IMAGE),
+        *image_actions(),
         *model_actions(),
         ActionSpec("about", tr("About PSPNet Studio"), "", "", HELP),
         *(ActionSpec(f"class_{n}", tr("Class {number}").format(number=n), "", str(n % 10), "") for n in range(1, 11)),

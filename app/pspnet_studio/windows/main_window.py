@@ -46,6 +46,7 @@ from pspnet_studio.windows.guard import TrainingGuard
 from pspnet_studio.windows.intake_flow import IntakeFlow
 from pspnet_studio.windows.learning_flows import LearningFlows
 from pspnet_studio.windows.message_bar import MessageBar
+from pspnet_studio.windows.project_flows import ProjectFlows
 from pspnet_studio.windows.status import StatusLine, pixel_text
 from pspnet_studio.windows.tool_bars import ToolBars
 from pspnet_studio.windows.welcome import WelcomePage
@@ -54,6 +55,7 @@ _HINT_MS = 6_000
 _LOGOUT_WAIT_S = 5.0
 _DOCK_WIDTH, _CLASSES_HEIGHT, _MODEL_HEIGHT = 260, 250, 520
 _IMAGES_HEIGHT, _HISTORY_HEIGHT = 540, 230
+_REVIEW_HEIGHT = 280
 _SIDES = {
     Qt.Corner.BottomLeftCorner: Qt.DockWidgetArea.LeftDockWidgetArea,
     Qt.Corner.BottomRightCorner: Qt.DockWidgetArea.RightDockWidgetArea,
@@ -118,6 +120,7 @@ class MainWindow(QMainWindow):
         self.commands = Commands(self, session, training, predictions, live, queue, tool_state, settings)
         self.images_panel.follow(queue)
         self.learning_flows = LearningFlows(self, session, training, learning, settings)
+        self.project_flows = ProjectFlows(self, session)
         self._connect()
         self._restore()
         self._on_project_changed()
@@ -149,6 +152,7 @@ class MainWindow(QMainWindow):
             "reviewDock", tr("Review"), self.review_panel, Qt.DockWidgetArea.BottomDockWidgetArea
         )
         self.display_dock.hide()
+        self.resizeDocks([self.review_dock], [_REVIEW_HEIGHT], Qt.Orientation.Vertical)
         self.review_dock.hide()
         for corner, area in _SIDES.items():
             self.setCorner(corner, area)
