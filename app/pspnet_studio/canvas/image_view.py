@@ -12,7 +12,8 @@ from pspnet_studio.canvas.touchpad import is_touchpad
 _WHEEL_NOTCH = 120
 _NOTCHES_TO_DOUBLE = 3
 _WAYS = (1, 0), (0, 1), (-1, 0), (0, -1)  # of the image, by left, up, right and down: the arrow says where to look
-_PAN_KEYS = dict(zip(range(Qt.Key.Key_Left.value, Qt.Key.Key_Left.value + 4), _WAYS, strict=True))
+PAN_KEYS = dict(zip(range(Qt.Key.Key_Left.value, Qt.Key.Key_Left.value + 4), _WAYS, strict=True))
+"""How far the image moves, to the right and down, by each arrow key."""
 
 
 class ImageView(PictureView):
@@ -111,8 +112,8 @@ class ImageView(PictureView):
             event.ignore()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if self._document is not None and event.key() in _PAN_KEYS:
-            across, down = _PAN_KEYS[event.key()]
+        if self._document is not None and event.key() in PAN_KEYS:
+            across, down = PAN_KEYS[event.key()]
             share = 0.5 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 0.1
             self._pan(across * share * self.width(), down * share * self.height())
         elif self._document is None or event.key() != Qt.Key.Key_Space:

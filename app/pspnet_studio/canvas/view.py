@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, Qt
+import math
+
+from PySide6.QtCore import QEvent, QPointF, Qt
 from PySide6.QtGui import (
     QEnterEvent,
     QFocusEvent,
@@ -15,6 +17,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QApplication, QLineEdit, QWidget
 
+from pspnet_studio.canvas.image_view import PAN_KEYS
 from pspnet_studio.canvas.tool_view import ToolView
 from pspnet_studio.canvas.tools.base import Pointer
 from pspnet_studio.jobs.tool_work import Compute, at_once
@@ -22,6 +25,7 @@ from pspnet_studio.messages import tr
 from pspnet_studio.model.tool_state import ToolState
 
 _WHEEL_NOTCH = 120
+_KEY_STEP_PX, _KEY_MARGIN_PX = 10, 40
 _CANCEL_KEYS = (Qt.Key.Key_Escape,)
 _FINISH_KEYS = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 _REMOVE_KEYS = (Qt.Key.Key_Backspace,)
@@ -37,7 +41,9 @@ class CanvasView(ToolView):
     """Passes pointer events, in image pixels, and keys to the current tool.
 
     Keys while it has the focus: arrows and Space pan, V hides the overlay as long as it is held; Esc, Enter and
-    Backspace go to the tool while it has something under way. Everything else is left to the window.
+    Backspace go to the tool while it has something under way. Ctrl with an arrow moves the tool without the mouse, with
+    Shift, too, by single pixels; Ctrl+Space puts it down, or clicks, and lifts it again. Everything else is left to the
+    window.
 
     Args: As of :class:`ToolView`.
     """
@@ -51,8 +57,68 @@ class CanvasView(ToolView):
         self._is_eraser = False
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
+        self.setAccessibleDescription(
+            tr("Arrow keys pan. Ctrl with an arrow moves the tool, Ctrl+Space puts it down and lifts it again.")
+        )
 
     # --- inside
+
+    def _use_by_key(self, event: QKeyEvent) -> bool:
+        """Move the tool, put it down or lift it, if that is what a key means."""
+        modifiers = event.modifiers()
+        if not modifiers & Qt.KeyboardModifier.ControlModifier or self.is_panning:
+            return False
+        if event.key() == Qt.Key.Key_Space:
+            if not event.isAutoRepeat():
+                self._put_down_or_lift()
+        elif event.key() in PAN_KEYS:
+            across, down = PAN_KEYS[event.key()]
+            is_fine = bool(modifiers & Qt.KeyboardModifier.ShiftModifier)
+            step = 1 if is_fine else max(1, round(_KEY_STEP_PX * self.pixel_ratio / self.zoom))
+            self._move_by_key(-across * step, -down * step)
+        else:
+            return False
+        return True
+
+    def _key_pointer(self, dx: int = 0, dy: int = 0) -> Pointer:
+        """Where the tool is, or so many pixels further, in the middle of a pixel of the image."""
+        document = self._document
+        assert document is not None
+        at = self._hover if self._hover is not None else QPointF(self.rect().center())
+        x, y = self.event_to_image(at)
+        column, row = (
+            min(max(math.floor(v), 0), size - 1) for v, size in zip((x, y), document.shape[::-1], strict=True)
+        )
+        x, y = min(max(column + dx, 0), document.rect.w - 1) + 0.5, min(max(row + dy, 0), document.rect.h - 1) + 0.5
+        return Pointer(x, y)
+
+    def _move_by_key(self, dx: int, dy: int) -> None:
+        pointer = self._key_pointer(dx, dy)
+        at = self.image_to_widget(pointer.x, pointer.y)
+        margin = min(_KEY_MARGIN_PX, self.width() // 4, self.height() // 4)
+        inside = self.rect().adjusted(margin, margin, -margin, -margin)
+        near_x, near_y = (
+            min(max(at.x(), inside.left()), inside.right()),
+            min(max(at.y(), inside.top()), inside.bottom()),
+        )
+        if (near_x, near_y) != (at.x(), at.y()) and not self.rect().contains(at.toPoint()):
+            self._pan(near_x - at.x(), near_y - at.y())
+        self._hover = self.event_position(pointer.x, pointer.y)
+        self._tool.move(pointer)
+        self._track(pointer)
+
+    def _put_down_or_lift(self) -> None:
+        pointer = self._key_pointer()
+        if not self._tool.is_dragging:
+            if hidden := self._why_invisible():
+                self.show_hint(hidden)
+                return
+            self._hover = self.event_position(pointer.x, pointer.y)
+            self._tool_button = Qt.MouseButton.LeftButton
+            self._tool.press(pointer)
+            if self._tool.is_dragging:
+                return
+        self._tool.release(pointer)
 
     def _pointer(self, event: QMouseEvent) -> Pointer:
         x, y = self.event_to_image(event.position())
@@ -170,6 +236,8 @@ class CanvasView(ToolView):
         elif key == Qt.Key.Key_V and not event.modifiers():
             if not event.isAutoRepeat():
                 self._hold_overlay_off(True)
+        elif self._use_by_key(event):
+            return
         elif key in _TOOL_KEYS and self._tool.is_active:
             if key in _CANCEL_KEYS:
                 self._tool.cancel()
