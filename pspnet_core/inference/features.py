@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pspnet_core.imaging.source import ImageSource
 
-FEATURE_SPEC = "lite0:2,4,8,16,16+bank:1,2,4,8,16/2"
+FEATURE_SPEC = "lite0:2,4,8,16,16+bank:1,2,4,8,16/2+statistics"
 """What the columns of the features mean; rows that were kept under another name are of no use."""
 
 WORKING_PIXELS = 1_000_000
@@ -51,12 +51,16 @@ class FeatureBlock:
         is_learned: Whether a network has learned them.
         stride: s, in pixels of the working image; feature i stands at the coordinate ``s (i + 0.5)``.
         values: (C, h, w) float16, each feature of mean 0 and deviation 1 over the image; not to be written to.
+        mean: (C,) float32, what it was before.
+        deviation: (C,) float32, positive, what it was before.
     """
 
     name: str
     is_learned: bool
     stride: int
     values: Block
+    mean: Rows
+    deviation: Rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +91,11 @@ class ImageFeatures:
     def num_features(self) -> int:
         """D."""
         return sum(len(block.values) for block in self.blocks)
+
+    @property
+    def statistics(self) -> tuple[Rows, Rows]:
+        """(D,) means and deviations of the features before they were normalised."""
+        return np.concatenate([b.mean for b in self.blocks]), np.concatenate([b.deviation for b in self.blocks])
 
     @property
     def num_bytes(self) -> int:
@@ -282,10 +291,12 @@ def _averaged(x: Rows, factor: int) -> Rows:
 
 def _normalised(name: str, is_learned: bool, stride: int, values: NDArray[np.float32]) -> FeatureBlock:
     kept = np.empty(values.shape, np.float16)
-    for plane, target in zip(values, kept, strict=True):
+    means, deviations = np.empty(len(values), np.float32), np.empty(len(values), np.float32)
+    for channel, (plane, target) in enumerate(zip(values, kept, strict=True)):
         mean, deviation = cv2.meanStdDev(np.ascontiguousarray(plane))
-        target[:] = (plane - np.float32(mean[0, 0])) * np.float32(1 / (deviation[0, 0] + _MIN_DEVIATION))
-    return FeatureBlock(name, is_learned, stride, kept)
+        means[channel], deviations[channel] = mean[0, 0], deviation[0, 0] + _MIN_DEVIATION
+        target[:] = (plane - means[channel]) * (1 / deviations[channel])
+    return FeatureBlock(name, is_learned, stride, kept, means, deviations)
 
 
 def _sampled(block: FeatureBlock, row: NDArray[np.intp], column: NDArray[np.intp], cell_px: int) -> Rows:

@@ -8,13 +8,13 @@ Legend: K classes, D features, cells: the grid of the features, H, W image size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pspnet_core.inference.kept_rows import KeptRows
 from pspnet_core.inference.live_scoring import Scorer, in_cells
 from pspnet_core.inference.live_sharpen import Planes, Sharpener, best_of, fine, softmax
 from pspnet_core.inference.live_solver import Solution, fit_logistic
@@ -39,28 +39,11 @@ _MAX_ROWS = 3_000  # of this image; a fit then takes some ten milliseconds
 _MAX_KNOWN = 20_000
 _UNKNOWN_LOGIT = -4.0  # log odds of a class that the prior does not know
 _ANCHORS, _ANCHOR_WEIGHT = 500, 0.5
+_DOUBTED = 0.02  # share of the image that a hand had to put right at which the prior counts half
 _FREQUENCY_SHARE, _FREQUENCY_ROUNDS, _FREQUENCY_CELLS = 0.35, 3, 4_000
 _UNMARKED_CELLS, _UNMARKED_WEIGHT = 1_000, 0.2
 _FORGOTTEN = 0.03
 _KEPT_WEIGHT = 0.5  # of the rows of earlier images beside those of this one
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class KeptRows:
-    """Marked cells of earlier images.
-
-    Attributes:
-        rows: (n, D) float16 features.
-        class_ids: (n,) uint8.
-    """
-
-    rows: NDArray[np.float16]
-    class_ids: NDArray[np.uint8]
-
-    @staticmethod
-    def joined(parts: Sequence[KeptRows]) -> KeptRows:
-        """The rows of one or more, one after the other."""
-        return KeptRows(np.concatenate([p.rows for p in parts]), np.concatenate([p.class_ids for p in parts]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,9 +98,10 @@ class LiveHead:
         self._place = np.full(rows * columns, -1, np.int32)  # of each cell in the rows that are known
         self._known = np.empty((0, features.num_features), np.float32)
         self._penalty = np.concatenate([np.full(len(b.values), _penalty(b), np.float32) for b in features.blocks])
-        self._kept = kept if kept is not None and len(kept.rows) else None
+        self.set_kept(kept)
         self._prior_ids: tuple[int, ...] = ()
         self._prior: Planes | None = None
+        self._belief = 1.0  # in the prior
         self.set_prior(prior)
 
     @property
@@ -139,7 +123,9 @@ class LiveHead:
 
     def set_kept(self, kept: KeptRows | None) -> None:
         """Replace the rows of earlier images."""
-        self._kept = kept if kept is not None and len(kept.rows) else None
+        self._kept = None
+        if kept is not None and len(kept.rows):
+            self._kept = kept.seen_from(self._features), kept.class_ids
 
     def refine(self, strokes: ClassMap, erased: ClassMap | None = None) -> Prediction:
         """Fit the head to strokes and say what the whole image is. The last fit is the start of this one.
@@ -179,7 +165,7 @@ class LiveHead:
         # Nothing is added to the prior before a hand has spoken.
         has_spoken = (marked != UNLABELLED).any() or (erased is not None and (erased != UNLABELLED).any())
         if len(ids) == 1 or (self._prior is not None and not has_spoken):
-            self._solution = None
+            self._solution, self._belief = None, 1.0
         else:
             self._fit(ids, marked, erased)
         return Answer(self._probabilities(ids), ids, self._features.height, self._features.width)
@@ -220,7 +206,9 @@ class LiveHead:
     def marked_rows(self, marked: ClassMap, per_class: int = KEPT_PER_CLASS) -> KeptRows:
         """The marked cells as rows to be kept for other images: at most ``per_class`` of each class."""
         cells, class_ids = self._chosen(marked, per_class)
-        return KeptRows(self._features.rows(cells).astype(np.float16), class_ids)
+        rows = self._features.rows(cells).astype(np.float16)
+        mean, deviation = self._features.statistics
+        return KeptRows(rows, class_ids, np.zeros(len(rows), np.uint16), mean[None], deviation[None])
 
     # --- inside
 
@@ -228,7 +216,7 @@ class LiveHead:
         ids = set(np.flatnonzero(np.bincount(marked.ravel(), minlength=256)[:UNLABELLED]).tolist())
         if ids and max(ids) >= self._num_classes:
             raise ValueError(f"class ids must be below {self._num_classes}, found {max(ids)}")
-        kept = set() if self._kept is None else set(np.unique(self._kept.class_ids).tolist())
+        kept = set() if self._kept is None else set(np.unique(self._kept[1]).tolist())
         return tuple(sorted(ids | kept | set(self._prior_ids)))
 
     def _fit(self, ids: tuple[int, ...], marked: ClassMap, erased: ClassMap | None) -> None:
@@ -247,20 +235,22 @@ class LiveHead:
         importance = [part.importance for part in parts]
         offset = None
         if self._prior is not None:
+            self._belief = _belief(self.prior_classes(), marked, erased)
             scores = [self._prior_at(part.cells, ids) for part in parts]
             anchors = self._order[:_ANCHORS]
             there = self._prior_at(anchors, ids)
             rows.append(self._rows(anchors))
             allowed.append(np.equal.outer(there.argmax(axis=1), np.arange(len(ids))))
-            importance.append(np.full(len(anchors), _ANCHOR_WEIGHT / len(anchors), np.float32))
+            importance.append(np.full(len(anchors), self._belief * _ANCHOR_WEIGHT / len(anchors), np.float32))
             scores.append(there)
             offset = scores
         if self._kept is not None:
-            rows.append(self._kept.rows.astype(np.float32))
-            allowed.append(np.equal.outer(self._kept.class_ids, channels))
-            importance.append(_balanced(self._kept.class_ids) * (_KEPT_WEIGHT if len(cells) else 1.0))
+            seen, kept_ids = self._kept
+            rows.append(seen)
+            allowed.append(np.equal.outer(kept_ids, channels))
+            importance.append(_balanced(kept_ids) * (_KEPT_WEIGHT if len(cells) else 1.0))
             if offset is not None:
-                offset.append(np.zeros((len(self._kept.rows), len(ids)), np.float32))
+                offset.append(np.zeros((len(seen), len(ids)), np.float32))
         weights = np.concatenate(importance).astype(np.float32)
         self._fitted = np.concatenate(rows), np.concatenate(allowed).astype(np.float32), weights / weights.sum()
         solution = fit_logistic(
@@ -321,13 +311,13 @@ class LiveHead:
         return added
 
     def _prior_planes(self, ids: tuple[int, ...]) -> Planes:
-        """(K, cells) logits of the prior."""
+        """(K, cells) logits of the prior, as far as it is believed."""
         assert self._prior is not None
         planes = np.full((len(ids), *self._features.grid), _UNKNOWN_LOGIT, np.float32)
         for plane, class_id in zip(planes, ids, strict=True):
             if class_id in self._prior_ids:
                 plane[:] = self._prior[self._prior_ids.index(class_id)]
-        return planes
+        return np.multiply(planes, np.float32(self._belief), out=planes)
 
     def _prior_at(self, cells: NDArray[np.intp], ids: tuple[int, ...]) -> NDArray[np.float32]:
         assert self._prior is not None
@@ -336,7 +326,7 @@ class LiveHead:
         for channel, class_id in enumerate(ids):
             if class_id in self._prior_ids:
                 found[:, channel] = flat[self._prior_ids.index(class_id), cells]
-        return found
+        return np.multiply(found, np.float32(self._belief), out=found)
 
     def _rows(self, cells: NDArray[np.intp]) -> NDArray[np.float32]:
         """Features of cells; those that were asked for before are kept."""
@@ -371,6 +361,22 @@ class _Part:
     cells: NDArray[np.intp]
     allowed: NDArray[np.bool_]
     importance: NDArray[np.float32]
+
+
+def _belief(said: ClassMap, marked: ClassMap, erased: ClassMap | None) -> float:
+    """By how much a prior counts: the less, the more of the image a hand had to put right.
+
+    A version that knows little of such an image would otherwise hold against every stroke, everywhere.
+
+    Args:
+        said: (cells) uint8, the classes of the prior.
+        marked: (cells) uint8 class ids, 255 where nothing is marked.
+        erased: (cells) uint8 class ids that were taken away, 255 elsewhere.
+    """
+    num_wrong = np.count_nonzero((marked != UNLABELLED) & (marked != said))
+    if erased is not None:
+        num_wrong += np.count_nonzero((erased != UNLABELLED) & (erased == said))
+    return 1 / (1 + num_wrong / (_DOUBTED * said.size))
 
 
 def _balanced(class_ids: NDArray[np.uint8]) -> NDArray[np.float32]:

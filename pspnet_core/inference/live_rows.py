@@ -1,8 +1,8 @@
 """Marked cells of earlier images, kept in the project so that they help on later ones. A cache: it may be deleted.
 
 One file for each image, so that people who share a folder do not write the same one:
-``.pspnet-studio/live/<digest of the item key>.npz`` with ``rows`` (n, D) float16, ``class_ids`` (n,) uint8, ``spec``
-(what the columns mean) and ``item``.
+``.pspnet-studio/live/<digest of the item key>.npz`` with ``rows`` (n, D) float16, ``class_ids`` (n,) uint8, ``mean``
+and ``deviation`` (D,) float32 (:class:`KeptRows`), ``spec`` (what the columns mean) and ``item``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pspnet_core import atomic
 from pspnet_core.inference.features import FEATURE_SPEC
-from pspnet_core.inference.live_head import KeptRows
+from pspnet_core.inference.kept_rows import KeptRows
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def write_rows(folder: Path, item_key: str, kept: KeptRows | None) -> None:
     Args:
         folder: ``live`` of the project; made when it is not there.
         item_key: Of the image.
-        kept: Its marked cells.
+        kept: Its marked cells, of this image alone.
 
     Raises:
         StorageError: It cannot be written.
@@ -53,7 +53,13 @@ def write_rows(folder: Path, item_key: str, kept: KeptRows | None) -> None:
         raise atomic.storage_error(path, error) from error
     buffer = io.BytesIO()
     np.savez_compressed(
-        buffer, rows=kept.rows, class_ids=kept.class_ids, spec=np.array(FEATURE_SPEC), item=np.array(item_key)
+        buffer,
+        rows=kept.rows,
+        class_ids=kept.class_ids,
+        mean=kept.means[0],
+        deviation=kept.deviations[0],
+        spec=np.array(FEATURE_SPEC),
+        item=np.array(item_key),
     )
     atomic.write_bytes(path, buffer.getvalue())
     try:
@@ -92,8 +98,7 @@ def read_rows(folder: Path, without: str, class_ids: Collection[int]) -> KeptRow
         chosen.append(rows[:: -(-len(rows) // ROWS_PER_CLASS)])
     if not chosen:
         return None
-    order = np.concatenate(chosen)
-    return KeptRows(joined.rows[order], joined.class_ids[order])
+    return joined.only(np.concatenate(chosen))
 
 
 def _latest(folder: Path) -> list[Path]:
@@ -115,10 +120,15 @@ def _read(path: Path) -> KeptRows | None:
             if str(file["spec"]) != FEATURE_SPEC:
                 return None
             rows, class_ids = file["rows"], file["class_ids"]
+            mean, deviation = file["mean"], file["deviation"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         logger.warning("rows in %s cannot be used: %s", path, error)
         return None
-    if rows.ndim != 2 or rows.dtype != np.float16 or class_ids.shape != rows.shape[:1] or class_ids.dtype != np.uint8:
+    is_sound = rows.ndim == 2 and rows.dtype == np.float16
+    is_sound = is_sound and class_ids.shape == rows.shape[:1] and class_ids.dtype == np.uint8
+    for values in (mean, deviation):
+        is_sound = is_sound and values.shape == rows.shape[1:] and values.dtype == np.float32
+    if not is_sound or not (np.isfinite(mean).all() and np.isfinite(deviation).all() and (deviation > 0).all()):
         logger.warning("rows in %s have another shape: %s", path, rows.shape)
         return None
-    return KeptRows(rows, class_ids)
+    return KeptRows(rows, class_ids, np.zeros(len(rows), np.uint16), mean[None], deviation[None])

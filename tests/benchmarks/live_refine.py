@@ -27,7 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pspnet_core.inference.features import FeatureExtractor, ImageFeatures
-from pspnet_core.inference.live_head import KeptRows, LiveHead
+from pspnet_core.inference.kept_rows import KeptRows
+from pspnet_core.inference.live_head import LiveHead
 from pspnet_core.project.dataset import Dataset, evenly_spaced, open_dataset
 from pspnet_core.project.records import Item, Split
 from pspnet_core.types import UNLABELLED, ClassMap, Rect

@@ -36,7 +36,7 @@ def _means(image: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
 
 def _block(name: str, image: NDArray[np.uint8], stride: int) -> FeatureBlock:
     means = _means(image, stride).transpose(2, 0, 1)
-    deviation = means.std(axis=(1, 2), keepdims=True) + 1e-4
-    return FeatureBlock(
-        name, True, stride, ((means - means.mean(axis=(1, 2), keepdims=True)) / deviation).astype(np.float16)
-    )
+    mean = means.mean(axis=(1, 2), keepdims=True)
+    deviation = means.std(axis=(1, 2), keepdims=True) + np.float32(1e-4)
+    values = ((means - mean) / deviation).astype(np.float16)
+    return FeatureBlock(name, True, stride, values, mean.reshape(-1), deviation.reshape(-1))

@@ -21,7 +21,8 @@ from pspnet_core.types import UNLABELLED, ClassMap, Prediction, Provenance, Rect
 if TYPE_CHECKING:
     from pspnet_core.imaging.source import ImageSource
     from pspnet_core.inference.features import FeatureExtractor, ImageFeatures
-    from pspnet_core.inference.live_head import Answer, KeptRows
+    from pspnet_core.inference.kept_rows import KeptRows
+    from pspnet_core.inference.live_head import Answer
     from pspnet_core.inference.logits import LogitGrid
 
 logger = logging.getLogger(__name__)

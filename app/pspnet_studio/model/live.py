@@ -19,7 +19,7 @@ from pspnet_studio.model.session import Session
 
 if TYPE_CHECKING:
     from pspnet_core.inference.features import ImageFeatures
-    from pspnet_core.inference.live_head import KeptRows
+    from pspnet_core.inference.kept_rows import KeptRows
 
 MAX_PIXELS = 64_000_000
 """Of images that the overlay follows the hand on: every answer makes several planes of their size."""

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pspnet_core.inference.live_head import KeptRows, LiveHead
+from pspnet_core.inference.kept_rows import KeptRows
+from pspnet_core.inference.live_head import LiveHead
 from pspnet_core.inference.live_sharpen import coarse
 from pspnet_core.inference.live_solver import fit_logistic
 from pspnet_core.inference.logits import LogitGrid, grid_shape
@@ -116,6 +117,22 @@ def test_a_stroke_that_agrees_with_the_prior_changes_next_to_nothing() -> None:
     assert float((before.class_map == after.class_map).mean()) > 0.97
 
 
+def test_a_prior_is_believed_less_the_more_a_hand_had_to_put_right() -> None:
+    image = two_halves(96, 120)
+    image[48:] //= 2
+    image[48:] += 60  # below, both halves look a little different
+    planes = np.array([[[-6.0, -6.0]], [[6.0, 6.0]]], np.float32)  # sure that all of it is what is on the right
+    head = LiveHead(plain_features(image), 9, prior=prior_of(planes, (LEFT, RIGHT), 96, 120))
+    little = head.refine(strokes((96, 120), (LEFT, slice(10, 12), slice(10, 14))))
+    assert share(little.class_map[48:], RIGHT) > 0.95
+    much = head.refine(strokes((96, 120), (LEFT, slice(5, 40), slice(5, 50)), (RIGHT, slice(10, 12), slice(80, 110))))
+    assert share(much.class_map[52:, :54], LEFT) > 0.9
+    assert share(much.class_map[:, 66:], RIGHT) > 0.9
+    nothing = head.refine(np.full((96, 120), UNLABELLED, np.uint8))
+    assert share(nothing.class_map, RIGHT) == 1
+    assert nothing.confidence.min() > 250  # taken back, the prior counts as before
+
+
 def test_one_class_is_everywhere_and_nothing_is_no_answer() -> None:
     head = LiveHead(plain_features(two_halves()), 4)
     answer = head.refine(strokes((60, 80), (LEFT, slice(5, 9), slice(5, 20))))
@@ -173,6 +190,33 @@ def test_the_solver_finds_the_minimum() -> None:
     residual = odds / odds.sum(axis=1, keepdims=True) - allowed
     slope = rows.T @ (residual / 200) + penalty[:, None] * found.weights
     assert np.abs(slope).max() < 1e-3
+
+
+def test_rows_of_an_image_mean_half_what_they_say_beside_their_own_image_and_half_what_they_are() -> None:
+    """A field in a picture that is all fields is not a town where there are fields and towns."""
+
+    def flat(level: int, seed: int) -> NDArray[np.uint8]:
+        noise = np.random.default_rng(seed).normal(0, 12, (60, 80, 3))
+        return (level + noise).clip(0, 255).astype(np.uint8)
+
+    parts = []
+    for class_id, level in enumerate((60, 190)):
+        head = LiveHead(plain_features(flat(level, class_id)), 4)
+        marked = np.full((60, 80), UNLABELLED, np.uint8)
+        marked[5:20, 5:70] = class_id
+        parts.append(head.marked_rows(marked))
+    empty = np.full((60, 80), UNLABELLED, np.uint8)
+    found = LiveHead(plain_features(two_halves(seed=2)), 4, kept=KeptRows.joined(parts)).refine(empty).class_map
+    assert (found[:, :38] == 0).mean() > 0.95
+    assert (found[:, 42:] == 1).mean() > 0.95
+
+
+def test_rows_of_an_image_are_its_own_when_seen_from_it_and_stay_within_bounds() -> None:
+    features = plain_features(two_halves())
+    kept = LiveHead(features, 4).marked_rows(both())
+    np.testing.assert_allclose(kept.seen_from(features), kept.rows, atol=1e-5)
+    far = KeptRows(kept.rows, kept.class_ids, kept.image, kept.means + 1e6, np.full_like(kept.deviations, 1e-4))
+    assert np.abs(far.seen_from(features)).max() <= 6
 
 
 @pytest.mark.parametrize(("height", "width"), [(37, 50), (40, 33), (12, 9), (101, 64)])
