@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import NDArray
 
 from pspnet_core.imaging.cv import cv2
 from pspnet_core.training.config import Recipe
-from pspnet_core.types import UNLABELLED, ClassMap, RgbImage
+from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, RgbImage
 
 _MEAN_RGB = (127, 127, 127)
+_CELL_PX = 16
 
 
 def random_crop(
-    image: RgbImage, class_map: ClassMap, anchor: tuple[int, int], size: int, recipe: Recipe, rng: np.random.Generator
+    image: RgbImage,
+    class_map: ClassMap,
+    anchor: tuple[int, int],
+    size: int,
+    recipe: Recipe,
+    rng: np.random.Generator,
+    accepted: BoolMask | None = None,
 ) -> tuple[RgbImage, ClassMap]:
     """One augmented crop that shows ``anchor`` where the loss sees it.
 
@@ -25,34 +31,50 @@ def random_crop(
         size: Side S of the crop.
         recipe: Strength of scaling and rotation, and which pixels the loss sees.
         rng: Source of randomness.
+        accepted: (H, W) bool: pixels whose class was accepted from a model.
 
     Returns:
         New arrays, (S, S, 3) uint8 and (S, S) uint8; grey and 255 outside the image.
     """
     matrix = _matrix(class_map.shape, anchor, size, recipe, rng)
-    inverse = cv2.WARP_INVERSE_MAP  # the matrix leads from the crop to the image
     crop = cv2.warpAffine(
         image,
         matrix,
         (size, size),
-        flags=cv2.INTER_LINEAR | inverse,
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,  # the matrix leads from the crop to the image
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=_MEAN_RGB,
     )
-    labels = cv2.warpAffine(
-        class_map,
-        matrix,
-        (size, size),
-        flags=cv2.INTER_NEAREST | inverse,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=UNLABELLED,
+    labels = _warped(class_map, matrix, size, UNLABELLED)
+    if accepted is not None and recipe.accepted_weight < 1.0:
+        is_accepted = _warped(accepted.view(np.uint8), matrix, size, 0) != 0
+        labels[is_accepted & _left_out(size, 1.0 - recipe.accepted_weight, rng)] = UNLABELLED
+    return change_light(np.asarray(crop, np.uint8), rng), labels
+
+
+def _warped(plane: NDArray[np.uint8], matrix: NDArray[np.float64], size: int, outside: int) -> NDArray[np.uint8]:
+    """(S, S) uint8 of the nearest pixels; ``outside`` where there is no image."""
+    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    found = cv2.warpAffine(
+        plane, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=outside
     )
-    return change_light(np.asarray(crop, np.uint8), rng), np.asarray(labels, np.uint8)
+    return np.asarray(found, np.uint8)
+
+
+def _left_out(size: int, share: float, rng: np.random.Generator) -> BoolMask:
+    """(S, S) bool: this share of the cells of a grid.
+
+    Pixels that are left out at random weigh less on average over the crops, and unlike with a factor in the loss, the
+    labelled pixels that it is divided by are just those that count. Cells, since neighbours say the same.
+    """
+    side = -(-size // _CELL_PX)
+    cells = rng.random((side, side)) < share
+    return np.repeat(np.repeat(cells, _CELL_PX, 0), _CELL_PX, 1)[:size, :size]
 
 
 def _matrix(
     shape: tuple[int, ...], anchor: tuple[int, int], size: int, recipe: Recipe, rng: np.random.Generator
-) -> np.ndarray[Any, np.dtype[np.float64]]:
+) -> NDArray[np.float64]:
     """(2, 3) float64: from crop pixels (x, y) to image pixels."""
     scale = 2.0 ** -rng.uniform(-recipe.scale_octaves, recipe.scale_octaves)  # image pixels per crop pixel
     angle = np.deg2rad(rng.uniform(-recipe.rotation_deg, recipe.rotation_deg))

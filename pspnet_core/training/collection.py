@@ -27,7 +27,7 @@ from pspnet_core.training.holdout import (
 )
 from pspnet_core.training.interrupted import FOLDER
 from pspnet_core.training.likeness import fingerprints, groups
-from pspnet_core.types import UNLABELLED, ClassMap, Provenance, RgbImage
+from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Provenance, RgbImage
 
 
 @dataclass
@@ -217,7 +217,12 @@ def _to_learn(project: Project, item: Item, classes: ClassSet, held: frozenset[i
             annotation.class_map[block_mask(annotation.class_map.shape, held)] = UNLABELLED
         return image, annotation.class_map
 
-    return LabelledImage(item.key, load)
+    def load_accepted() -> BoolMask:
+        info = read_info(item.image_path, item.page)
+        accepted: BoolMask = project.load_annotation(item, info.width, info.height).provenance == Provenance.ACCEPTED
+        return accepted
+
+    return LabelledImage(item.key, load, load_accepted=load_accepted)
 
 
 def _to_measure(project: Project, item: Item, classes: ClassSet, blocks: frozenset[int] | None) -> LabelledImage:

@@ -34,6 +34,7 @@ class Recipe:
         warmup_steps: Steps of linear warm-up.
         poly_power: The learning rate falls as (1 - progress)^power.
         balance_power: Classes weigh in the loss by (share of the labelled pixels)^-this; 0 = every pixel the same.
+        accepted_weight: Of a pixel whose class was accepted from a model, against one that was painted: 0 to 1.
         clip_norm: Largest norm of a step's gradient.
         ema_share: Window of the moving average of the weights, as a share of the steps so far.
     """
@@ -50,6 +51,7 @@ class Recipe:
     warmup_steps: int = 20
     poly_power: float = 0.9
     balance_power: float = 0.5
+    accepted_weight: float = 0.5
     clip_norm: float = 5.0
     ema_share: float = 0.05
 

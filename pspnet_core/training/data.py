@@ -13,7 +13,7 @@ import numpy as np
 
 from pspnet_core.classes import ClassSet
 from pspnet_core.errors import PspnetError, TrainingError
-from pspnet_core.types import UNLABELLED, ClassMap, RgbImage
+from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, RgbImage
 
 if TYPE_CHECKING:
     from pspnet_core.project.dataset import Dataset
@@ -30,11 +30,13 @@ class LabelledImage:
         key: Names it in messages.
         load: Reads (H, W, 3) uint8 RGB and (H, W) uint8 class ids; the caller does not change them.
         check: Looks at its files before training begins, without decoding them, and raises what :attr:`load` would.
+        load_accepted: Reads (H, W) bool: the pixels whose class was accepted from a model; None where none was.
     """
 
     key: str
     load: Callable[[], tuple[RgbImage, ClassMap]]
     check: Callable[[], None] | None = None
+    load_accepted: Callable[[], BoolMask] | None = None
 
 
 class LabelledCache:
@@ -49,6 +51,7 @@ class LabelledCache:
         self.classes = classes
         self._budget = budget_bytes
         self._kept: OrderedDict[LabelledImage, tuple[RgbImage, ClassMap]] = OrderedDict()
+        self._accepted: dict[LabelledImage, BoolMask | None] = {}  # of those kept, as far as it was asked for
         self._bytes = 0
 
     def get(self, item: LabelledImage) -> tuple[RgbImage, ClassMap]:
@@ -64,9 +67,21 @@ class LabelledCache:
         self._kept[item] = pair
         self._bytes += _size(pair)
         while self._bytes > self._budget and len(self._kept) > 1:
-            _, oldest = self._kept.popitem(last=False)
-            self._bytes -= _size(oldest)
+            gone, oldest = self._kept.popitem(last=False)
+            self._bytes -= _size(oldest) + _size_of_mask(self._accepted.pop(gone, None))
         return pair
+
+    def accepted(self, item: LabelledImage) -> BoolMask | None:
+        """(H, W) bool: the pixels of ``item`` whose class was accepted from a model; None where there are none.
+
+        Raises:
+            TrainingError: It could not be read, or does not fit the image.
+        """
+        _, class_map = self.get(item)
+        if item not in self._accepted:
+            mask = self._accepted[item] = _load_accepted(item, class_map.shape)
+            self._bytes += _size_of_mask(mask)
+        return self._accepted[item]
 
     def _load(self, item: LabelledImage) -> tuple[RgbImage, ClassMap]:
         try:
@@ -112,6 +127,22 @@ def unreadable(key: str, error: Exception) -> TrainingError:
         str(error) or type(error).__name__,
         "Repair this image or skip it (Ctrl+K in the studio), then train again.",
     )
+
+
+def _load_accepted(item: LabelledImage, shape: tuple[int, ...]) -> BoolMask | None:
+    if item.load_accepted is None:
+        return None
+    try:
+        mask = item.load_accepted()
+    except (PspnetError, OSError) as error:
+        raise unreadable(item.key, error) from error
+    if mask.shape != shape:
+        raise unreadable(item.key, ValueError(f"Accepted pixels (height, width) {mask.shape}, class map {shape}."))
+    return mask if mask.any() else None
+
+
+def _size_of_mask(mask: BoolMask | None) -> int:
+    return 0 if mask is None else mask.nbytes
 
 
 def _size(pair: tuple[RgbImage, ClassMap]) -> int:

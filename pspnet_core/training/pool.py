@@ -93,7 +93,8 @@ class ImagePool:
         for _ in range(_TRIES_PER_CROP):
             anchor = self._sampler.draw(rng)
             image, class_map = self._cache.get(self._images[anchor.image])
-            crop, labels = random_crop(image, class_map, (anchor.row, anchor.column), size, self._recipe, rng)
+            accepted = self._cache.accepted(self._images[anchor.image])
+            crop, labels = random_crop(image, class_map, anchor[1:], size, self._recipe, rng, accepted)
             if (labels[:: self._recipe.loss_stride, :: self._recipe.loss_stride] != UNLABELLED).any():
                 return crop, labels
         raise TrainingError(

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -211,6 +212,22 @@ def test_image_and_labels_stay_together():
     assert bright.any()
 
 
+def test_accepted_pixels_weigh_less_and_painted_ones_all():
+    image, class_map = np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.uint8)
+    class_map[:, 32:] = 7
+    accepted = class_map == 0
+    seen = {}
+    for weight in (0.25, 1.0):
+        recipe, rng = Recipe(scale_octaves=0, rotation_deg=0, accepted_weight=weight), np.random.default_rng(0)
+        counts = np.zeros(256, np.int64)
+        for _ in range(200):
+            _, labels = random_crop(image, class_map, (30, 30), 64, recipe, rng, accepted)
+            counts += np.bincount(labels.ravel(), minlength=256)
+        seen[weight] = counts[0] / counts[7]
+    assert seen[1.0] == pytest.approx(1.0, abs=0.05)
+    assert seen[0.25] == pytest.approx(0.25, abs=0.04)
+
+
 def test_identity_crop_is_the_image():
     image, class_map = picture(1, 64)
     recipe = Recipe(scale_octaves=0, rotation_deg=0, loss_stride=1)
@@ -318,6 +335,19 @@ def test_cache_keeps_what_fits_and_drops_the_oldest():
     for i in (0, 1, 0, 2, 0, 1):
         cache.get(items[i])
     assert loads == [0, 1, 2, 1]
+
+
+def test_cache_knows_which_pixels_were_accepted():
+    image, class_map = picture(0)
+    cache = LabelledCache(CLASSES)
+    painted = labelled("painted", lambda: (image, class_map))
+    mixed = replace(painted, key="mixed", load_accepted=lambda: class_map == 2)
+    none = replace(painted, key="none", load_accepted=lambda: np.zeros(class_map.shape, bool))
+    assert cache.accepted(painted) is None
+    assert cache.accepted(none) is None
+    assert (cache.accepted(mixed) == (class_map == 2)).all()
+    with pytest.raises(TrainingError, match="wrong"):
+        cache.accepted(replace(painted, key="wrong", load_accepted=lambda: np.zeros((3, 3), bool)))
 
 
 def test_images_of_one_key_but_other_labels_are_not_confused():
