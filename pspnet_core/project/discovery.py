@@ -48,12 +48,14 @@ class Found:
         notices: What a person should know.
         num_other_files: Files that are neither image nor mask.
         num_masks: Files in mask folders.
+        folders: All folders that were looked through, and when each was changed last (``st_mtime_ns``).
     """
 
     items: tuple[Item, ...]
     notices: tuple[Notice, ...]
     num_other_files: int
     num_masks: int
+    folders: tuple[tuple[Path, int], ...] = ()
 
 
 def find_items(root: Path, prefix: str = "", only: Sequence[str] | None = None) -> Found:
@@ -85,7 +87,7 @@ def find_items(root: Path, prefix: str = "", only: Sequence[str] | None = None) 
         items.append(Item(key, root.joinpath(*parts), 0, _split(parts), None if mask is None else root.joinpath(*mask)))
     items.sort(key=lambda item: natural_key(item.key))
     num_masks = sum(len(files) for files in masks.values())
-    return Found(tuple(items), tuple(notices), tree.num_other_files, num_masks)
+    return Found(tuple(items), tuple(notices), tree.num_other_files, num_masks, tuple(tree.folders))
 
 
 def natural_key(key: str) -> tuple[list[tuple[int, int, str]], str]:
@@ -112,13 +114,14 @@ def is_image_folder(name: str) -> bool:
 class _Tree:
     files: list[Parts]
     notices: list[Notice]
+    folders: list[tuple[Path, int]]
     num_other_files: int = 0
 
 
 def _walk(root: Path) -> _Tree:
     """All files with the suffix of an image or mask, as parts relative to ``root``."""
-    tree = _Tree([], [])
-    visited = {_identity(root)}
+    tree = _Tree([], [], [])
+    visited: set[tuple[int, int]] = set()
     linked: list[Parts] = []
     pending: list[Parts] = [()]
     while pending or linked:
@@ -126,11 +129,11 @@ def _walk(root: Path) -> _Tree:
         parts = pending.pop() if pending else linked.pop()
         folder = root.joinpath(*parts)
         try:
-            if parts:
-                identity = _identity(folder)
-                if identity in visited:
-                    continue
-                visited.add(identity)
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in visited:
+                continue
+            visited.add((status.st_dev, status.st_ino))
+            tree.folders.append((folder, status.st_mtime_ns))
             with os.scandir(folder) as entries:
                 for entry in entries:
                     _sort_in(entry, (*parts, entry.name), tree, pending, linked)
@@ -157,11 +160,6 @@ def _sort_in(entry: os.DirEntry[str], parts: Parts, tree: _Tree, pending: list[P
         tree.num_other_files += 1
     elif is_file:
         tree.files.append(parts)
-
-
-def _identity(folder: Path) -> tuple[int, int]:
-    status = os.stat(folder)
-    return status.st_dev, status.st_ino
 
 
 def _separate_masks(files: Iterable[Parts]) -> tuple[dict[Parts, list[Parts]], list[Parts]]:

@@ -20,11 +20,12 @@ from pspnet_core.imaging.class_maps import ids_of
 from pspnet_core.project import class_ids, plane_files
 from pspnet_core.project.discovery import Found, natural_key
 from pspnet_core.project.locks import ItemLocks
+from pspnet_core.project.mask_versions import MaskVersions
 from pspnet_core.project.pages import PageCounts
 from pspnet_core.project.places import OWN_FOLDER, journal_folder, own_folder
 from pspnet_core.project.records import Annotation, Item, ItemState, Notice, PixelCounts, Split, Status
 from pspnet_core.project.replay import replayed
-from pspnet_core.project.scanning import scan
+from pspnet_core.project.scanning import Scan, scan
 from pspnet_core.project.sources import NewSources, plan_sources
 from pspnet_core.project.store import ProjectRecord, read_record, write_record
 from pspnet_core.types import ClassMap, ProvenanceMap
@@ -59,6 +60,7 @@ class Project:
     def __init__(self, root: Path, folder: Path, record: ProjectRecord, is_new: bool) -> None:
         self.session = secrets.token_hex(8)  # nobody else has the same, wherever and whenever
         self.locks = ItemLocks(folder, self.session)
+        self.masks = MaskVersions(folder)
         self._root = root
         self._folder = folder
         self._record = record
@@ -68,6 +70,7 @@ class Project:
         self._notices: tuple[Notice, ...] = ()  # of the last scan
         self._opening_notices: tuple[Notice, ...] = ()
         self._pages = PageCounts()
+        self._found: Scan | None = None
         self._read_masks: frozenset[Path] = frozenset()  # their ids are classes or reserved
         self._lock = threading.RLock()  # of the record; never held during input or output
         self._save_lock = threading.Lock()
@@ -274,11 +277,14 @@ class Project:
 
         Raises:
             ItemLockedError: Another session is changing the item.
+            MaskChangedError: Another program has written the mask since it was opened.
             StorageError: They could not be written; the previous ones are intact.
         """
         self.save_if_new()
         with self.locks.writing(item.key):
+            self.masks.check(item.key)
             plane_files.write_own(self._folder, item.key, class_map, provenance, self.classes)
+            self.masks.note(item.key)
         self.set_state(item.key, **PixelCounts.of(class_map, provenance).to_state())
 
     def add_source(self, paths: Path | Iterable[Path]) -> Rescan:
@@ -321,6 +327,10 @@ class Project:
             tuple(key for key in now if key not in before), tuple(removed), tuple(k for k in renewed if k in before)
         )
 
+    def is_outdated(self) -> bool:
+        """Whether :meth:`rescan` would find other files; quick, and blind for a file that was written anew in place."""
+        return self._found is not None and self._found.is_outdated()
+
     def _count_anew(self, keys: Iterable[str]) -> None:
         """Forget how much of the found mask of these items is labelled: it is another one now."""
         for key in keys:
@@ -332,7 +342,7 @@ class Project:
             self._record.include, self._record.sources = sources
 
     def _scan(self) -> Found:
-        found = scan(self._root, self._record, self._pages)
+        found = self._found = scan(self._root, self._record, self._pages)
         self._gone |= self._items
         self._items, self._notices = found.items, found.notices
         return found.root

@@ -20,11 +20,17 @@ class Scan:
         items: By key, in natural order.
         notices: What a person should know.
         root: What the root itself holds.
+        folders: All folders, and when each was changed last.
     """
 
     items: dict[str, Item]
     notices: tuple[Notice, ...]
     root: Found
+    folders: tuple[tuple[Path, int], ...] = ()
+
+    def is_outdated(self) -> bool:
+        """Whether something came into one of the folders, went or was renamed since; looks at the folders only."""
+        return any(_changed(folder) != then for folder, then in self.folders)
 
 
 def scan(root: Path, record: ProjectRecord, pages: PageCounts) -> Scan:
@@ -46,7 +52,7 @@ def scan(root: Path, record: ProjectRecord, pages: PageCounts) -> Scan:
             f"{root}: {error.strerror}.",
             "Check that it is still there and may be read.",
         ) from error
-    items, notices = list(found.items), list(found.notices)
+    items, notices, folders = list(found.items), list(found.notices), list(found.folders)
     for source in record.sources:
         try:
             more = find_items(source.path, f"{source.name}/", source.files)
@@ -61,9 +67,17 @@ def scan(root: Path, record: ProjectRecord, pages: PageCounts) -> Scan:
             continue
         items += more.items
         notices += more.notices
+        folders += more.folders
     if record.include is not None:
         title = f"Only {len(found.items)} chosen image(s) of {root.name} belong to this project."
         notices.append(Notice(title, "", "Drop the folder on the open project to add all of it."))
     items = pages.paged(items)
     items.sort(key=lambda item: natural_key(item.key))
-    return Scan({item.key: item for item in items}, tuple(notices), found)
+    return Scan({item.key: item for item in items}, tuple(notices), found, tuple(folders))
+
+
+def _changed(folder: Path) -> int | None:
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return None

@@ -138,7 +138,7 @@ _LONGER = {
     "pspnet_core/imaging/select.py magic_wand": 52,
     "pspnet_core/imaging/snap.py snap_path": 55,
     "pspnet_core/inference/live_solver.py fit_logistic": 54,
-    "pspnet_core/project/project.py Project": 317,
+    "pspnet_core/project/project.py Project": 326,
     "pspnet_core/training/evaluation.py evaluate_images": 51,
     "app/pspnet_studio/jobs/runner.py": 406,
     "app/pspnet_studio/model/document.py Document": 335,

@@ -60,6 +60,24 @@ def ask_add_or_open(parent: QWidget, name: str, project_name: str) -> DropChoice
     return DropChoice.OPEN if box.clickedButton() is instead else DropChoice.NOTHING
 
 
+def ask_whose_mask(parent: QWidget, name: str) -> bool | None:
+    """Ask whether what was painted here stays (True) or the mask of another program (False); None to decide later."""
+    box = QMessageBox(QMessageBox.Icon.Question, tr("Which mask?"), "", parent=parent)
+    box.setText(tr("The mask of “{name}” was changed by another program, and here.").format(name=name))
+    box.setInformativeText(
+        tr("Nothing was written over yet. What does not stay is kept as a backup where it was saved.")
+    )
+    ours = _button(box, tr("&Keep what I painted"), QMessageBox.ButtonRole.AcceptRole)
+    theirs = _button(box, tr("&Take the other one"), QMessageBox.ButtonRole.DestructiveRole)
+    later = box.addButton(tr("&Decide later"), QMessageBox.ButtonRole.RejectRole)
+    box.setEscapeButton(later)
+    box.setDefaultButton(later)
+    box.exec()
+    if box.clickedButton() is ours:
+        return True
+    return False if box.clickedButton() is theirs else None
+
+
 def ask_quit_unsaved(parent: QWidget, detail: str) -> bool:
     """Say that the work cannot be written; True when the person quits all the same."""
     box = QMessageBox(QMessageBox.Icon.Warning, tr("Not saved"), "", parent=parent)

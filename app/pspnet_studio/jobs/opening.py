@@ -110,6 +110,8 @@ def _opened(project: Project, item: Item, step: OpenStep, unsaved: Planes | None
     notices: tuple[Notice, ...] = ()
     replay: Replay | None = Replay()
     holder = _lock(project, item, is_fresh=unsaved is None)
+    if unsaved is None:
+        project.masks.note(item.key)
     if unsaved is not None and unsaved[0].shape == (height, width):
         (classes, provenance), replay = unsaved, None
     elif not project.has_annotation(item):  # nothing of the image's size is made for nothing

@@ -85,8 +85,7 @@ class AutoSave(QObject):
         self._job: JobHandle | None = None
         self._journal_job: JobHandle | None = None
         self._untrimmed_bytes = 0
-        self._is_write_failed = False  # planes or projects
-        self._is_journal_failed = False  # the open document's
+        self._is_write_failed = self._is_journal_failed = False  # planes or projects; journal of the open document
         self._first_edit_s: float | None = None  # of those that are in no plane on disk
         self._timer = self._make_timer(self.flush)
         self._project_timer = self._make_timer(self._write)
@@ -162,6 +161,12 @@ class AutoSave(QObject):
     def unsaved_keys(self) -> set[str]:
         """Keys of the items, of whatever project, of which something is not on disk yet."""
         return {key for _, key in self._unsaved}
+
+    def drop(self, project: Project, key: str) -> None:
+        """Give up what is not on disk yet of an item: what is there is to stay."""
+        self._unsaved.pop((project.uuid, key), None)
+        if (document := self._document) is not None and document.item_key == key:
+            self._taken_revision = document.revision
 
     def wait(self, timeout_s: float) -> None:
         """Block until the write that is going on has ended, at most ``timeout_s`` (the desktop session ends)."""
@@ -252,8 +257,7 @@ class AutoSave(QObject):
         self.state_changed.emit(self.state)
 
     def _on_written(self, written: list[Unsaved]) -> None:
-        self._job = None
-        self._is_write_failed = False
+        self._job, self._is_write_failed = None, False
         self._forget(written)
         if self._unsaved or self._dirty_projects or self._waiting:
             self._write()
@@ -262,8 +266,7 @@ class AutoSave(QObject):
         self.state_changed.emit(self.state)
 
     def _on_not_written(self, written: list[Unsaved], projects: dict[str, Project], error: PspnetError) -> None:
-        self._job = None
-        self._is_write_failed = True
+        self._job, self._is_write_failed = None, True
         self._forget(written)
         self._dirty_projects = projects | self._dirty_projects
         waiting, self._waiting = self._waiting, []
@@ -336,16 +339,14 @@ class AutoSave(QObject):
 
     def _plan(self) -> None:
         """Have the planes saved after a rest, but not too late."""
-        now_s = time.monotonic()
         if self._first_edit_s is None:
-            self._first_edit_s = now_s
-        left_ms = _LATEST_MS - round((now_s - self._first_edit_s) * 1000)
+            self._first_edit_s = time.monotonic()
+        left_ms = _LATEST_MS - round((time.monotonic() - self._first_edit_s) * 1000)
         if not self._is_failed:
             self._timer.start(max(0, min(_IDLE_MS, left_ms)))
 
     def _on_edited(self) -> None:
         self._plan()
         self._append()
-        journal = self._journal
-        if journal is None or self._is_failed:
+        if self._journal is None or self._is_failed:
             self.state_changed.emit(self.state)

@@ -17,6 +17,7 @@ from pspnet_studio.messages import tr
 from pspnet_studio.model.autosave import AutoSave
 from pspnet_studio.model.document import Document
 from pspnet_studio.model.edit_locks import EditLocks
+from pspnet_studio.model.folder_watch import FolderWatch
 from pspnet_studio.model.history import HistoryStore
 from pspnet_studio.model.leftovers import tell_of_leftovers
 from pspnet_studio.model.loader import Loader
@@ -74,7 +75,7 @@ class Session(QObject):
         self._neighbours = Neighbours(runner, self)
         self.histories = HistoryStore(runner)
         self._told_classes: ClassSet | None = None
-        self.edit_locks = EditLocks(self)
+        self.edit_locks, self.folder_watch = EditLocks(self), FolderWatch(self)
 
     # --- project
 
@@ -124,11 +125,12 @@ class Session(QObject):
             tr("adding images"),
         )
 
-    def rescan(self) -> None:
-        """Look again for images and masks in the project's folders."""
+    def rescan(self, is_quiet: bool = False) -> None:
+        """Look again for images and masks in the project's folders; ``is_quiet``: say nothing when nothing changed."""
         project = self.project
         assert project is not None, "no project is open"
-        self._look_again(project, project.rescan, tr("Nothing changed in the folder."), tr("reading the folder"))
+        nothing = "" if is_quiet else tr("Nothing changed in the folder.")
+        self._look_again(project, project.rescan, nothing, tr("reading the folder"))
 
     def close_project(self) -> None:
         """Save and close; the start page follows."""
@@ -253,8 +255,7 @@ class Session(QObject):
     def _read(self, project: Project, key: str, is_refresh: bool = False) -> None:
         """Read an image; of the one that is open only the picture, unless its planes are to be read again, too."""
         previous = self._wanted_key
-        self._wanted_key = key
-        self._unreadable_key = None
+        self._wanted_key, self._unreadable_key = key, None
         self.document_leaving.emit()
         self.autosave.flush()
         item = project.item(key)
@@ -302,7 +303,7 @@ class Session(QObject):
             return change
 
         def on_done(change: Rescan) -> None:
-            if project is not self.project:
+            if project is not self.project or not (any(change) or nothing):
                 return
             self.items_changed.emit()
             if self._told_classes != project.classes:  # new masks brought new ones

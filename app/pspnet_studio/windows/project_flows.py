@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
+from PySide6.QtWidgets import QWidget
 
+from pspnet_studio.dialogs.leave import ask_whose_mask
 from pspnet_studio.model.session import Session
 
 if TYPE_CHECKING:
@@ -18,15 +21,30 @@ class ProjectFlows(QObject):
     Args:
         window: Its actions.
         session: Project and image.
+        ask_whose_mask: The question which of two masks stays; tests answer it themselves.
     """
 
-    def __init__(self, window: MainWindow, session: Session) -> None:
+    def __init__(
+        self,
+        window: MainWindow,
+        session: Session,
+        ask_whose_mask: Callable[[QWidget, str], bool | None] = ask_whose_mask,
+    ) -> None:
         super().__init__(window)
-        self._actions, self._session = window.actions_by_id, session
+        self._actions, self._session, self._window = window.actions_by_id, session, window
+        self.ask_whose_mask = ask_whose_mask
+        session.folder_watch.mask_changed.connect(self._on_mask_changed)
         self._actions["take_over"].triggered.connect(lambda: session.edit_locks.take_over())
         session.edit_locks.changed.connect(self._update)
         session.project_changed.connect(self._update)
         self._update()
+
+    def _on_mask_changed(self, key: str) -> None:
+        answer = self.ask_whose_mask(self._window, key)
+        if answer is None:
+            self._session.folder_watch.decide_later(key)
+        else:
+            (self._session.folder_watch.keep_ours if answer else self._session.folder_watch.take_theirs)(key)
 
     def _update(self) -> None:
         self._actions["take_over"].setEnabled(self._session.edit_locks.can_take_over)

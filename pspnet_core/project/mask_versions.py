@@ -1,0 +1,75 @@
+"""Notices masks of ours that another program has written since they were read."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from pspnet_core.errors import StorageError
+from pspnet_core.imaging.source import FileVersion
+from pspnet_core.project.plane_files import mask_path
+
+_Known = tuple[FileVersion | None]
+
+
+class MaskChangedError(StorageError):
+    """The mask of an item was written by another program: nothing was written over it.
+
+    Attributes:
+        key: Of the item.
+    """
+
+    def __init__(self, key: str, path: Path) -> None:
+        super().__init__(
+            f"The mask of {key} was changed by another program.",
+            f"{path} is not the file any more that was opened here. It was not written over.",
+            "Choose which of the two is to stay.",
+        )
+        self.key = key
+
+
+class MaskVersions:
+    """What the masks of items that are open, or not saved yet, looked like on disk. Threads may share it.
+
+    Args:
+        folder: The project's own folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._known: dict[str, _Known] = {}
+
+    def note(self, key: str) -> None:
+        """Take what is there now for known: to be called before a mask is read, and after it was written."""
+        known = self._now(key)
+        with self._lock:
+            self._known[key] = known
+
+    def has_changed(self, key: str) -> bool:
+        """Whether the file is another one than the known one; False where none is known."""
+        with self._lock:
+            known = self._known.get(key)
+        return known is not None and known != self._now(key)
+
+    def check(self, key: str) -> None:
+        """Raises: MaskChangedError (as :meth:`has_changed`)."""
+        if self.has_changed(key):
+            raise MaskChangedError(key, mask_path(self._folder, key))
+
+    def forget(self, key: str) -> None:
+        """Let the next save write over whatever is there."""
+        with self._lock:
+            self._known.pop(key, None)
+
+    def forget_others(self, keys: set[str]) -> None:
+        """Keep only what is known of these items: the others are read again before they are written."""
+        with self._lock:
+            self._known = {key: known for key, known in self._known.items() if key in keys}
+
+    def _now(self, key: str) -> _Known:
+        try:
+            status = mask_path(self._folder, key).stat()
+        except OSError:
+            return (None,)
+        return ((status.st_mtime_ns, status.st_size, status.st_ino),)
