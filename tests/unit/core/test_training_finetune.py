@@ -24,8 +24,8 @@ RECIPE = Recipe(batch_size=2, crop_px=64, warmup_steps=2)
 IDLE = Recipe(batch_size=1, crop_px=32, head_lr=1e-7, backbone_lr=1e-9)
 
 
-def run(project, seconds=1.5, **settings):
-    *_, decided = finetune(project, seconds=seconds, device="cpu", recipe=RECIPE, **settings)
+def run(project, steps=6, **settings):
+    *_, decided = finetune(project, steps=steps, device="cpu", recipe=RECIPE, **settings)
     assert isinstance(decided, Decided)
     return decided
 
@@ -78,8 +78,8 @@ def test_first_version_is_adopted_with_its_evidence(data_set):
 
 
 def test_a_worse_version_is_kept_but_not_adopted(data_set):
-    run(data_set, seconds=4)
-    *_, decided = finetune(data_set, 1.5, mode="full", device="cpu", recipe=IDLE)
+    run(data_set, 40)
+    *_, decided = finetune(data_set, steps=1, mode="full", device="cpu", recipe=IDLE)
     assert not decided.adopted
     assert decided.mean_iou <= decided.old_mean_iou
     assert "stays" in decided.reason
@@ -89,8 +89,8 @@ def test_a_worse_version_is_kept_but_not_adopted(data_set):
 
 
 def test_a_better_version_replaces_a_worse_one(data_set):
-    *_, first = finetune(data_set, seconds=1.2, device="cpu", recipe=IDLE)
-    events = list(finetune(data_set, seconds=5, device="cpu", recipe=RECIPE))
+    *_, first = finetune(data_set, steps=1, device="cpu", recipe=IDLE)
+    events = list(finetune(data_set, steps=40, device="cpu", recipe=RECIPE))
     assert any(isinstance(e, Phase) and e.name == "compare" for e in events)
     decided = events[-1]
     assert decided.adopted
@@ -226,7 +226,8 @@ def test_damaged_record_of_the_current_version_is_no_evidence(data_set):
 
 
 def test_images_that_did_not_fit_are_said_and_not_recorded_as_learned(data_set, monkeypatch):
-    monkeypatch.setattr("pspnet_core.training.loop._READ_SHARE", -1.0)  # no time to read more than one image
+    for name in ("FIRST_PX", "_PX_PER_STEP"):  # no time to read more than one image
+        monkeypatch.setattr(f"pspnet_core.training.reading.{name}", 0)
     decided = run(data_set)
     assert len(decided.version.record["trained_items"]) == 1
     assert "1 of 3 labelled images fitted into the time." in decided.reason
@@ -277,13 +278,13 @@ def test_an_image_that_the_current_version_learned_is_no_evidence_once_it_is_don
     painted.set_state("0.png", unaided_blocks="", prediction_shown=True)
     run(painted)
     painted.set_state("0.png", status=Status.DONE)
-    second = run(painted, seconds=3, mode="full")
+    second = run(painted, mode="full")
     assert compared == [{}]
     assert second.adopted
     assert second.mean_iou is not None
     assert second.old_mean_iou is None
     assert "No evidence yet that it is better" in second.reason
-    third = run(painted, seconds=3, mode="full")  # version 2 held some blocks out, so now there is something
+    third = run(painted, mode="full")  # version 2 held some blocks out, so now there is something
     assert third.old_mean_iou is not None
     record = VersionStore(painted.folder / "versions").list()[1].record
     assert compared[1]["0.png"].any()
@@ -297,10 +298,10 @@ def test_the_change_to_whole_items_compares_on_nothing_that_was_learned(tmp_path
     project.set_classes(CLASSES)
     for number in range(11):
         label_all(project, f"{number}.png", status=Status.DONE)
-    assert run(project, seconds=4).version.record["holdout"] == "blocks"
+    assert run(project).version.record["holdout"] == "blocks"
     for number in (11, 12):
         label_all(project, f"{number}.png", status=Status.DONE)
-    run(project, seconds=4)
+    run(project)
     first, second = (v.record for v in VersionStore(project.folder / "versions").list())
     assert second["holdout"] == "items"
     assert set(second["held_items"]) <= {"11.png", "12.png"}
@@ -341,26 +342,26 @@ def test_an_image_that_went_away_is_left_out_and_named(data_set):
 def test_quick_goes_on_from_the_current_version_and_full_from_the_base_weights(data_set):
     run(data_set)
     for mode, parent in (("quick", 1), ("full", None)):
-        record = run(data_set, mode=mode, seconds=None, steps=1).version.record
+        record = run(data_set, mode=mode, steps=1).version.record
         assert (record["mode"], record["parent"], record["seconds"], record["steps"]) == (mode, parent, None, 1)
     VersionStore(data_set.folder / "versions").set_current(None)
-    assert run(data_set, seconds=None, steps=1).version.record["parent"] is None
+    assert run(data_set, steps=1).version.record["parent"] is None
 
 
 def test_quick_starts_from_the_base_weights_when_others_are_wanted_now(data_set):
-    run(data_set, seconds=None, steps=1)
+    run(data_set, steps=1)
     other = Start("efficientnet_lite0", find_weights("efficientnet_lite0"))  # the same file, but named
-    assert run(data_set, seconds=None, steps=1, start=other).version.record["parent"] is None
+    assert run(data_set, steps=1, start=other).version.record["parent"] is None
 
 
 def test_pixels_that_an_ancestor_learned_from_are_never_measured_on(painted, compared):
     """Image 1 comes in with version 2, so some of its blocks are held out; what of image 0 is, is known since 1."""
-    first = run(painted, steps=2, seconds=None).version.record
+    first = run(painted, steps=2).version.record
     label_all(painted, "1.png", status=Status.DONE)
-    second = run(painted, steps=2, seconds=None).version.record
+    second = run(painted, steps=2).version.record
     assert second["parent"] == 1
     assert second["holdout_blocks"]["0.png"] == first["holdout_blocks"]["0.png"]
-    run(painted, steps=2, seconds=None)
+    run(painted, steps=2)
     for shown, records in zip(compared, ((first,), (first, second)), strict=True):
         for key, mask in shown.items():
             assert mask.any()
@@ -370,18 +371,18 @@ def test_pixels_that_an_ancestor_learned_from_are_never_measured_on(painted, com
 
 
 def test_the_hold_out_outlives_the_versions_that_it_was_chosen_for(painted):
-    first = run(painted, steps=1, seconds=None).version.record
+    first = run(painted, steps=1).version.record
     store = VersionStore(painted.folder / "versions")
     store.set_current(None)
     store.delete(1)
     painted.set_state("0.png", unaided_blocks="")  # none of it could be chosen any more
-    record = run(painted, steps=1, seconds=None).version.record
+    record = run(painted, steps=1).version.record
     assert record["holdout_blocks"] == first["holdout_blocks"]
 
 
 def test_the_record_of_a_version_tells_how_it_came_about(data_set):
-    run(data_set, steps=2, seconds=None, seed=3)
-    decided = run(data_set, steps=2, seconds=None, seed=4)
+    run(data_set, steps=2, seed=3)
+    decided = run(data_set, steps=2, seed=4)
     record = decided.version.record
     assert (record["seed"], record["planned_steps"], record["recipe"]["crop_px"]) == (4, 2, 64)
     low, high = record["interval"]
