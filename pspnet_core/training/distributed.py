@@ -107,7 +107,7 @@ class Processes(Group):
         """``model`` in ``DistributedDataParallel``; buffers stay those of each process."""
         parallel = nn.parallel.DistributedDataParallel
         is_new = "forward_sync_buffers" in inspect.signature(parallel).parameters  # the old name warns
-        return parallel(model, **{"forward_sync_buffers" if is_new else "broadcast_buffers": False})
+        return parallel(model, forward_sync_buffers=False) if is_new else parallel(model, broadcast_buffers=False)
 
     def apart(self, model: nn.Module) -> AbstractContextManager[object]:
         """No exchange of gradients in this context."""
