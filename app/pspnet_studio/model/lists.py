@@ -81,7 +81,7 @@ class ItemListModel(QAbstractListModel):
         self._rows: dict[str, int] = {}
         session.project_changed.connect(self.reload)
         session.items_changed.connect(self.reload)
-        session.state_changed.connect(self._on_state_changed)
+        session.state_changed.connect(self.refresh)
         self.reload()
 
     def reload(self) -> None:
@@ -164,7 +164,8 @@ class ItemListModel(QAbstractListModel):
             text += "\n" + line.format(place=suggestion.place, reason=suggestion.text)
         return text
 
-    def _on_state_changed(self, key: str) -> None:
+    def refresh(self, key: str) -> None:
+        """Read the state of one item again."""
         row, project = self._rows.get(key), self._session.project
         if row is None or project is None:
             return

@@ -25,6 +25,7 @@ from pspnet_studio.jobs.tool_work import in_tool_lane
 from pspnet_studio.messages import tr
 from pspnet_studio.model.learning import Learning
 from pspnet_studio.model.live import Live
+from pspnet_studio.model.open_counts import OpenCounts
 from pspnet_studio.model.predictions import Predictions
 from pspnet_studio.model.queue import Queue
 from pspnet_studio.model.session import Session
@@ -135,6 +136,8 @@ class MainWindow(QMainWindow):
 
     def _build_docks(self, predictions: Predictions, tool_state: ToolState, learning: Learning) -> None:
         self.images_panel = ImagesPanel(self._session)
+        self._open_counts = OpenCounts(self._session, self)
+        self._open_counts.changed.connect(self.images_panel.model.refresh)
         self.classes_panel = ClassesPanel(self._session, tool_state)
         self.training_panel = TrainingPanel(self._training, predictions, self._session, learning.continuous)
         self.docks = [
