@@ -97,17 +97,16 @@ class Desk:
         project: To be labelled.
         dataset: Knows the truth.
         first: ``default``: begins with what the program opens first; ``queue``: with what it would suggest.
-        asks_doubt: Whether the queue knows how sure the version in use is.
     """
 
-    def __init__(self, project: Project, dataset: Dataset, first: str = "default", asks_doubt: bool = True) -> None:
+    def __init__(self, project: Project, dataset: Dataset, first: str = "default") -> None:
         from pspnet_core.inference.features import FeatureExtractor
         from pspnet_core.inference.summaries import Summariser
 
         self.project = project
         self._dataset = dataset
         self._items = {item.image_path.name: item for item in dataset.items[Split.TRAIN]}
-        self._first, self._asks_doubt = first, asks_doubt
+        self._first = first
         self._extractor = FeatureExtractor()
         self._pictures = {item.key: read_small(item.image_path, item.page, _PICTURE_PX) for item in project.items}
         summariser = Summariser("cpu")
@@ -122,22 +121,26 @@ class Desk:
     def use(self, number: int, record: Mapping[str, Any]) -> None:
         """Another version predicts from now on, on the open image, too."""
         from pspnet_core.inference.predictor import Predictor
-        from pspnet_core.inference.summaries import summary
         from pspnet_core.training.versions import VersionStore
 
         self.predictor = Predictor(VersionStore(self.project.folder / "versions").load(number), "cpu")
         counts = record.get("metrics", {}).get("labelled_px", {})
         self._labelled_px = {int(index): int(count) for index, count in counts.items()}
-        if self._asks_doubt:
-            candidates = {item.key for item in plan(self.project).candidates}
-            self._summaries = {
-                key: summary(cells, self._logits(self._pictures[key]) if key in candidates else None)
-                for key, cells in self._cells.items()
-            }
+        self._summaries = {key: ImageSummary(cells) for key, cells in self._cells.items()}
         if self.page is not None:
             self.page.fit.set_prior(self._logits(self.page.image))
             self._note_shown(self.page)
             self._refine(self.page, ())
+
+    def doubt(self) -> None:
+        """Let the queue know how sure the version in use is of each image."""
+        from pspnet_core.inference.summaries import summary
+
+        candidates = {item.key for item in plan(self.project).candidates}
+        self._summaries = {
+            key: summary(cells, self._logits(self._pictures[key]) if key in candidates else None)
+            for key, cells in self._cells.items()
+        }
 
     # --- one image
 

@@ -123,8 +123,14 @@ class Economy:
         state.now_s += seconds
         while state.pending is not None and state.pending["at_s"] <= state.now_s:
             at_s = state.pending["at_s"]
-            self._land(Pending(**state.pending))
+            done = Pending(**state.pending)
+            self._land(done)
             self._train_if_due(at_s)
+            # In the window images are looked at when nothing is trained.
+            if done.adopted and (
+                self._options.doubt == "always" or (self._options.doubt == "idle" and not state.pending)
+            ):
+                self._desk.doubt()
         if state.pending is None:
             self._train_if_due(state.now_s)
 
@@ -192,7 +198,7 @@ def simulate(dataset: Dataset, options: argparse.Namespace, work: Path) -> tuple
     for version in store.list():
         if version.number not in known:  # of the image at which the run was broken off
             store.remove(version.number)
-    desk = Desk(project, dataset, options.first, not options.no_doubt)
+    desk = Desk(project, dataset, options.first)
     person = Annotator(Habits(max_strokes=options.strokes, small_error=options.stop), options.seed)
     if state.hand is not None:
         person.restore(state.hand)
@@ -280,7 +286,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--train-seconds", type=float, default=60.0)
     parser.add_argument("--every", type=int, default=1, help="images after which it is trained again")
     parser.add_argument("--first", choices=["default", "queue"], default="default")
-    parser.add_argument("--no-doubt", action="store_true", help="the queue does not ask the version")
+    parser.add_argument(
+        "--doubt",
+        choices=["idle", "always", "never"],
+        default="idle",
+        help="when the queue asks a new version how sure it is; the program does while nothing is trained",
+    )
     parser.add_argument("--strokes", type=int, default=Habits().max_strokes, help="for one image, at most")
     parser.add_argument("--stop", type=float, default=Habits().small_error, help="share of visible errors let pass")
     parser.add_argument("--forest-points", type=int, default=4)

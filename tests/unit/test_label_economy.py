@@ -28,6 +28,7 @@ class FakeDesk:
         self.adopted = adopted
         self.begun: list[tuple[float, int]] = []  # second, images done then
         self.used: list[int] = []
+        self.doubted: list[int] = []
         self.closed = 0
         self.page: Any = None
 
@@ -53,10 +54,13 @@ class FakeDesk:
     def use(self, number: int, record: Any) -> None:
         self.used.append(number)
 
+    def doubt(self) -> None:
+        self.doubted.append(self.used[-1])
+
 
 def economy(desk: FakeDesk, minutes: float, **options: Any) -> Economy:
     known = {"minutes": minutes, "every": 1, "train_seconds": 20.0, "steps_per_second": 2.0, "seed": 0}
-    known |= {"device": "cpu", "threads": 1} | options
+    known |= {"device": "cpu", "threads": 1, "doubt": "idle"} | options
     return Economy(desk, Annotator(HABITS), argparse.Namespace(**known), State())  # type: ignore[arg-type]
 
 
@@ -111,6 +115,14 @@ def test_what_is_not_adopted_is_not_used() -> None:
     list(run.run())
     assert desk.used == [1, 3]
     assert [row["adopted"] for row in run.state.versions] == [True, False, True]
+
+
+@pytest.mark.parametrize(("when", "doubted"), [("idle", [2]), ("always", [1, 2]), ("never", [])])
+def test_the_queue_asks_a_version_while_nothing_is_trained(when: str, doubted: list[int]) -> None:
+    desk = FakeDesk(2)
+    list(economy(desk, minutes=3, doubt=when).run())
+    assert desk.used == [1, 2]
+    assert desk.doubted == doubted
 
 
 def test_with_nothing_left_to_label_the_last_fine_tunes_come_to_their_end() -> None:
