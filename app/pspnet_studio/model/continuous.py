@@ -16,7 +16,7 @@ from pspnet_studio.model.session import Session
 from pspnet_studio.model.training import Training
 
 SETTING = "continuous_training"  # of the project
-DEFAULT_EVERY = 5
+DEFAULT_EVERY = 1  # the sooner a version is there, the less there is to paint: a fine-tune takes as long as an image
 _REST_MS = 300
 _HAND_MS = 500
 
