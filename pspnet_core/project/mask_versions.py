@@ -41,10 +41,16 @@ class MaskVersions:
         self._known: dict[str, _Known] = {}
 
     def note(self, key: str) -> None:
-        """Take what is there now for known: to be called before a mask is read, and after it was written."""
+        """From now on know the item, with what is there now: to be called before its mask is read."""
         known = self._now(key)
         with self._lock:
             self._known[key] = known
+
+    def wrote(self, key: str) -> None:
+        """Take what is there now for known, where the item is: it was just written here."""
+        with self._lock:
+            if key in self._known:
+                self._known[key] = self._now(key)
 
     def has_changed(self, key: str) -> bool:
         """Whether the file is another one than the known one; False where none is known."""
@@ -56,11 +62,6 @@ class MaskVersions:
         """Raises: MaskChangedError (as :meth:`has_changed`)."""
         if self.has_changed(key):
             raise MaskChangedError(key, mask_path(self._folder, key))
-
-    def forget(self, key: str) -> None:
-        """Let the next save write over whatever is there."""
-        with self._lock:
-            self._known.pop(key, None)
 
     def forget_others(self, keys: set[str]) -> None:
         """Keep only what is known of these items: the others are read again before they are written."""

@@ -18,6 +18,7 @@ from pspnet_core.classes import ClassDef, ClassSet, Color
 from pspnet_core.errors import ProjectError
 from pspnet_core.imaging.class_maps import ids_of
 from pspnet_core.project import class_ids, plane_files
+from pspnet_core.project.backups import Backups
 from pspnet_core.project.discovery import Found, natural_key
 from pspnet_core.project.locks import ItemLocks
 from pspnet_core.project.mask_versions import MaskVersions
@@ -60,7 +61,7 @@ class Project:
     def __init__(self, root: Path, folder: Path, record: ProjectRecord, is_new: bool) -> None:
         self.session = secrets.token_hex(8)  # nobody else has the same, wherever and whenever
         self.locks = ItemLocks(folder, self.session)
-        self.masks = MaskVersions(folder)
+        self.masks, self.backups = MaskVersions(folder), Backups(folder)
         self._root = root
         self._folder = folder
         self._record = record
@@ -223,6 +224,7 @@ class Project:
         with self._save_lock:
             with self._lock:
                 data = self._record.to_json()
+            self.backups.keep_project()
             write_record(self._folder, data)
             self._is_new = False
 
@@ -283,8 +285,9 @@ class Project:
         self.save_if_new()
         with self.locks.writing(item.key):
             self.masks.check(item.key)
+            self.backups.keep_mask(item.key)
             plane_files.write_own(self._folder, item.key, class_map, provenance, self.classes)
-            self.masks.note(item.key)
+            self.masks.wrote(item.key)
         self.set_state(item.key, **PixelCounts.of(class_map, provenance).to_state())
 
     def add_source(self, paths: Path | Iterable[Path]) -> Rescan:

@@ -89,15 +89,18 @@ def read_record(folder: Path) -> ProjectRecord | None:
         ProjectError: It is damaged, not readable, or written by a newer program. It is left as it is.
     """
     path = folder / FILE_NAME
+    return read_record_file(path) if path.exists() else None
+
+
+def read_record_file(path: Path) -> ProjectRecord:
+    """Read a file that holds what ``project.json`` holds. Raises: as :func:`read_record`, also when it is missing."""
     try:
         data = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
     except OSError as error:
         raise ProjectError(
             "The project file could not be read.", f"{path}: {error.strerror}.", "Check the rights of the file."
         ) from error
-    except ValueError as error:  # includes undecodable bytes
+    except (ValueError, RecursionError) as error:  # includes undecodable bytes
         raise _damaged(path, str(error)) from error
     if not isinstance(data, dict) or not isinstance(data.get("format"), int):
         raise _damaged(path, "it has no format number")
@@ -152,10 +155,24 @@ def _relative_paths(values: list[Any]) -> tuple[str, ...]:
     return paths
 
 
-def _damaged(path: Path, why: str) -> ProjectError:
-    return ProjectError(
+class ProjectDamagedError(ProjectError):
+    """``project.json`` cannot be understood; nothing was changed.
+
+    Attributes:
+        path: Of the file.
+    """
+
+    def __init__(self, path: Path, title: str, detail: str, remedy: str) -> None:
+        super().__init__(title, detail, remedy)
+        self.path = path
+
+
+def _damaged(path: Path, why: str) -> ProjectDamagedError:
+    return ProjectDamagedError(
+        path,
         "The project file is damaged.",
         f"{path}: {why}.",
-        "Put back a copy of it. Or rename it to begin a new project file: the saved masks stay and are used, "
+        "Put back a copy of it: the newest is in the folder backups beside it. Or rename it to begin "
+        "a new project file: the saved masks stay and are used, "
         "names of classes and the status of images are lost. Nothing was changed.",
     )

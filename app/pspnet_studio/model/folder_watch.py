@@ -69,11 +69,24 @@ class FolderWatch(QObject):
         )
 
     def keep_ours(self, key: str) -> None:
-        """What was painted here is to stay; it is written over the file of the other program."""
+        """What was painted here is to stay; the file of the other program becomes a backup."""
         self._asked.discard(key)
-        if self._session.project is not None:
-            self._session.project.masks.forget(key)
-            self._session.autosave.flush()
+        project = self._session.project
+        if project is None:
+            return
+
+        def accept() -> None:
+            project.backups.keep_mask(key, is_forced=True)
+            project.masks.note(key)
+
+        self._session.runner.call(
+            Lane.IO,
+            accept,
+            name=tr("keeping a backup"),
+            priority=Priority.SAVE,
+            on_done=lambda _: self._session.autosave.flush(),
+            on_error=self._session.notice.emit,
+        )
 
     def take_theirs(self, key: str) -> None:
         """The file of the other program is to stay; what was painted here and not saved goes."""

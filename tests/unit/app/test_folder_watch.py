@@ -130,6 +130,8 @@ def test_it_is_asked_where_both_were_changed(qtbot: QtBot, session: Session, kee
         session.folder_watch.keep_ours(KEY)
         qtbot.waitUntil(lambda: session.autosave.state == "saved", timeout=10_000)
         assert (read_class_map(mask(session))[:10, :10] == 255).all()
+        theirs = session.project.backups.masks(KEY)[0]
+        assert (session.project.backups.read_mask(theirs)[0] == 1).all()
     else:
         session.folder_watch.take_theirs(KEY)
         qtbot.waitUntil(lambda: corner(session) == 1, timeout=10_000)

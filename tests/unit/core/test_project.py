@@ -58,6 +58,7 @@ def test_opening_writes_nothing_and_the_first_change_writes_only_our_folder(root
     assert {name: after[name] for name in before} == before
     assert {name for name in after if name not in before} == {
         ".pspnet-studio/project.json",
+        ".pspnet-studio/backups/project/000001.json",
         ".pspnet-studio/masks/images/train/a.jpg.png",
         ".pspnet-studio/provenance/images/train/a.jpg.png",
     }
@@ -493,7 +494,7 @@ def test_a_read_only_project_is_taken_along(root, user_data, monkeypatch) -> Non
 def test_a_full_disk_leaves_the_old_file(root, monkeypatch) -> None:
     project = Project.open(root)
     project.save()
-    before = contents(project.folder)
+    before = (project.folder / "project.json").read_bytes()
     project.set_state("images/train/a.jpg", status=Status.DONE)
 
     def replace(source, target):
@@ -503,7 +504,8 @@ def test_a_full_disk_leaves_the_old_file(root, monkeypatch) -> None:
         patched.setattr(os, "replace", replace)
         with pytest.raises(StorageError, match="full"):
             project.save()
-    assert contents(project.folder) == before
+    assert (project.folder / "project.json").read_bytes() == before
+    assert not list(project.folder.rglob("*.tmp"))
     project.save()
     assert Project.open(root).state("images/train/a.jpg").status is Status.DONE
 
