@@ -128,7 +128,7 @@ def bootstrap(
     predictions = Predictions(session, training, engine)
     live = Live(session, predictions, FeatureEngine(), settings.has_live_refine)
     queue = Queue(session, training, QueueEngine(engine, device), settings.has_suggestions)
-    learning = _make_learning(session, training, device)
+    learning = _make_learning(session, training, predictions, device)
     window = MainWindow(session, training, predictions, live, queue, tool_state, settings, learning)
     predictions.look_through(lambda: window.canvas.viewport.image_rect())
     inhibitor = SleepInhibitor(window)
@@ -152,10 +152,10 @@ def bootstrap(
     )
 
 
-def _make_learning(session: Session, training: Training, device: str) -> Learning:
+def _make_learning(session: Session, training: Training, predictions: Predictions, device: str) -> Learning:
     """What stands around fine-tuning; versions are compared by an engine of their own."""
     return Learning(
         Continuous(session, training),
-        Reviews(session, training),
+        Reviews(session, training, predictions),
         VersionComparison(session, training, PredictionEngine(device)),
     )

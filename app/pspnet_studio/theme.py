@@ -309,6 +309,11 @@ QAbstractScrollArea { border: none; }
 QListView, QTableView { background-color: @surface; outline: none; }
 QListView QLineEdit { border-radius: 3px; padding: 0 4px; min-height: 0; }
 
+QHeaderView { background-color: @surface; border: none; }
+QHeaderView::section { color: @muted; background-color: @surface; border: none; padding: 2px 4px; }
+QHeaderView::section:checked { color: @text; font-weight: 600; }
+QTableCornerButton::section { background-color: @surface; border: none; }
+
 QScrollBar { background: transparent; border: none; margin: 0; }
 QScrollBar:vertical { width: 11px; }
 QScrollBar:horizontal { height: 11px; }

@@ -8,6 +8,7 @@ from collections.abc import Generator
 import numpy as np
 from numpy.typing import NDArray
 
+from pspnet_core.imaging.areas import Area, tight_area
 from pspnet_core.imaging.cv import cv2
 from pspnet_core.training.review_events import Place, Suspect
 from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Rect
@@ -70,6 +71,31 @@ def find_confusions(
     places.sort(key=lambda place: -place.area_px)
     suspects.sort(key=lambda suspect: -suspect.rank)
     return places, suspects[:_SUSPECTS_PER_IMAGE]
+
+
+def area_of(place: Place, labels: ClassMap, predicted: ClassMap) -> Area | None:
+    """The pixels of a place that was found.
+
+    Args:
+        place: Of the image.
+        labels: (place.rect.h, place.rect.w) uint8 class ids in its rectangle.
+        predicted: The same, as predicted.
+
+    Returns:
+        The region around its point, in image coordinates; None where labels or prediction are others by now.
+
+    Raises:
+        ValueError: A shape is not that of the rectangle.
+    """
+    rect = place.rect
+    if labels.shape != (rect.h, rect.w) or predicted.shape != labels.shape:
+        raise ValueError(f"labels {labels.shape}, prediction {predicted.shape} for {rect}")
+    mask = (labels == place.true_id) & (predicted == place.predicted_id)
+    row, column = place.y - rect.y, place.x - rect.x
+    if not mask[row, column]:
+        return None
+    _, numbers = cv2.connectedComponents(mask.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    return tight_area(rect, np.asarray(numbers == numbers[row, column]))
 
 
 def _confusions(truth: ClassMap, found: ClassMap) -> list[tuple[int, int, Rect]]:

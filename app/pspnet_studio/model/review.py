@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from pspnet_core.errors import PspnetError
+from pspnet_core.project.project import Status
 from pspnet_core.training.events import FinishEarly
 from pspnet_core.training.review_events import Place, Review, Reviewing
 from pspnet_studio.jobs.runner import JobHandle, Lane, Priority
 from pspnet_studio.messages import tr
+from pspnet_studio.model.predictions import Predictions
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.training import Training
 
@@ -25,12 +27,14 @@ class Reviews(QObject):
     Args:
         session: Its project.
         training: Its versions.
+        predictions: What the version in use says about the open image.
 
     Signals:
         changed: It began, ended, or became outdated.
         progressed: Reviewing.
         failed: A PspnetError.
         reached: The image of this Place is open: show it.
+        marked: The pixels of the place that was reached: an area.
         told: There is something to tell instead: a sentence.
     """
 
@@ -38,24 +42,32 @@ class Reviews(QObject):
     progressed = Signal(object)
     failed = Signal(object)
     reached = Signal(object)
+    marked = Signal(object)
     told = Signal(str)
 
-    def __init__(self, session: Session, training: Training, parent: QObject | None = None) -> None:
+    def __init__(
+        self, session: Session, training: Training, predictions: Predictions, parent: QObject | None = None
+    ) -> None:
         super().__init__(parent)
-        self._session, self._training = session, training
+        self._session, self._training, self._predictions = session, training, predictions
         self._handle: JobHandle | None = None
         self._is_starting = False
         self._document: Document | None = None
         self._labels_changed = False  # since the result was begun
         self._changed_meanwhile = False  # since the one that runs was begun
+        self._rewritten: str | None = None
+        self._statuses: dict[str, Status] = {}  # when the result was begun
         self._wanted: Place | None = None
+        self._unmarked: Place | None = None  # was reached before the image was predicted
         self.result: Review | None = None
         self.running_version: int | None = None
         session.project_changed.connect(self._on_project_changed)
         session.document_changed.connect(self._on_document_changed)
-        session.state_changed.connect(self._on_labels_changed)
+        session.state_changed.connect(self._on_state_changed)
+        session.autosave.item_saved.connect(self._on_item_saved)
         session.items_changed.connect(self._on_labels_changed)
         session.classes_changed.connect(self._on_labels_changed)
+        predictions.base_ready.connect(self._on_base_ready)
         training.current_changed.connect(self.changed)
         training.versions_changed.connect(self.changed)
 
@@ -112,7 +124,7 @@ class Reviews(QObject):
         if document is not None and document.item_key == place.key:
             self._wanted = None
             self._session.go_to(place.key)  # another one may be on its way
-            self.reached.emit(place)
+            self._reach(place)
             return
         self._wanted = place
         self._session.go_to(place.key)
@@ -129,6 +141,7 @@ class Reviews(QObject):
         def run() -> Iterator[Any]:
             from pspnet_core.training.review import review
 
+            self._statuses = {item.key: project.state(item.key).status for item in project.items}
             yield from review(project, number, device)
 
         self._handle = self._session.runner.submit(
@@ -163,6 +176,25 @@ class Reviews(QObject):
     def _end(self) -> None:
         self._handle, self._is_starting, self.running_version = None, False, None
 
+    def _on_state_changed(self, key: str) -> None:
+        """Saved, told how far it is, or written anew on the disk: only the last one says anything about labels."""
+        self._rewritten = key
+        QTimer.singleShot(0, self, self._look_at_rewritten)
+
+    def _on_item_saved(self, key: str) -> None:
+        if self._rewritten == key:  # what was edited was heard of before
+            self._rewritten = None
+
+    def _look_at_rewritten(self) -> None:
+        key, self._rewritten = self._rewritten, None
+        project = self._session.project
+        if key is None or project is None:
+            return
+        status = project.state(key).status
+        if self._statuses.get(key, status) is status:
+            self._on_labels_changed()
+        self._statuses[key] = status
+
     def _on_labels_changed(self, *_: object) -> None:
         self._changed_meanwhile = True
         if not self._labels_changed:
@@ -186,4 +218,33 @@ class Reviews(QObject):
         elif wanted is not None and self._document is not None and self._document.item_key == wanted.key:
             self._wanted = None
             # The views have to take the document first.
-            QTimer.singleShot(0, self, lambda: self.reached.emit(wanted))
+            QTimer.singleShot(0, self, lambda: self._reach(wanted))
+
+    def _reach(self, place: Place) -> None:
+        self._unmarked = place
+        self.reached.emit(place)
+        self._on_base_ready()
+
+    def _on_base_ready(self) -> None:
+        """Find the pixels of the place, if the version that was reviewed is the one that predicts."""
+        place, document, result = self._unmarked, self._session.document, self.result
+        if place is None or document is None or result is None or document.item_key != place.key:
+            return
+        base = self._predictions.base_of(place.key)
+        if base is None or self._predictions.version_of(place.key) != result.version:
+            return
+        self._unmarked = None
+        labels, predicted = document.committed_snapshot()[0], base.class_map
+
+        def find() -> Any:
+            from pspnet_core.training.confusions import area_of
+
+            return area_of(place, labels.read(place.rect), predicted[place.rect.slices])
+
+        def on_done(area: Any) -> None:
+            if area is not None and document is self._session.document:
+                self.marked.emit(area)
+
+        self._session.runner.call(
+            Lane.TOOL, find, name=tr("finding the pixels"), priority=Priority.VISIBLE, on_done=on_done
+        )

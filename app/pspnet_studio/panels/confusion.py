@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QIcon, QKeyEvent, QPainter, QPen, QPixmap
+from PySide6.QtGui import QColor, QIcon, QKeyEvent, QPainter, QPen, QPixmap, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _Index = QModelIndex | QPersistentModelIndex
 _ROOT = QModelIndex()
 _CELL_W, _CELL_H = 46, 24
+_MOST_W = 104
 _SWATCH_PX = 12
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space)
 
@@ -157,8 +158,19 @@ class ConfusionView(QTableView):
             return
         super().keyPressEvent(event)
 
+    def fit_columns(self) -> None:
+        """Let the columns take the width there is, as far as names need it."""
+        count = self.matrix.columnCount()
+        if count:
+            width = (self.viewport().width() - 1) // count
+            self.horizontalHeader().setDefaultSectionSize(min(max(width, _CELL_W), _MOST_W))
+
     def sizeHint(self) -> QSize:
         return QSize(320, 200)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.fit_columns()
 
 
 class _CellDelegate(QStyledItemDelegate):
@@ -176,6 +188,7 @@ class _CellDelegate(QStyledItemDelegate):
         is_found = cell[0] == cell[1]
         tint = QColor(t.good if is_found else t.error)
         tint.setAlphaF(0.06 + 0.34 * share**0.5 if model.count(index) else 0.04)
+        painter.fillRect(option.rect, t.surface)
         painter.setPen(QPen(t.good, 1) if is_found else Qt.PenStyle.NoPen)
         painter.setBrush(tint)
         painter.drawRoundedRect(box.adjusted(0.5, 0.5, -0.5, -0.5), 3, 3)

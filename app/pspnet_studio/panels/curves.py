@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from pspnet_studio.theme import SPACE_S, SPACE_XS, Tokens, tokens
 
 _MAX_POINTS = 1024
-_PLOT_PX = 64
+_PLOT_PX = 44
 _SMOOTHING = 0.9
 
 

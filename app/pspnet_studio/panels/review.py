@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
+    QApplication,
     QComboBox,
     QFrame,
     QHBoxLayout,
@@ -60,12 +61,16 @@ class ReviewPanel(QWidget):
         self._reviews = reviews
         self._shown: Review | None = None
         self._turn: tuple[object, int] = (None, -1)  # what was chosen last, and which of its places
+        self._words = ""  # about it
+        self._focus: QWidget | None = None  # that had the keyboard when it was chosen
         self.empty = EmptyState("review", "", "")
         self.start_button = QPushButton()
         self.start_button.setProperty("look", "primary")
         self.empty.add_widget(self.start_button)
         self.head = _Head()
         self.matrix = ConfusionView()
+        self._caption = ElidedLabel("muted")
+        self._caption.setText(tr("Rows: labelled as. Columns: predicted as. Numbers: % of the row."))
         nothing = (tr("Nothing is wrong"), tr("All labelled pixels are predicted as they are labelled."))
         self.classes = RowList(tr("IoU of each class"), EmptyState("done", *nothing))
         self.items = RowList(tr("Images, worst first"), EmptyState("image", *nothing))
@@ -94,7 +99,13 @@ class ReviewPanel(QWidget):
         self.tabs.setTabToolTip(1, tr("Images by mIoU, the worst first"))
         self.tabs.setTabToolTip(2, tr("Labels that look wrong: the version is sure of another class"))
         self._splitter.setChildrenCollapsible(False)
-        self._splitter.addWidget(self.matrix)
+        left = QWidget()
+        rows = QVBoxLayout(left)
+        rows.setContentsMargins(SPACE_M, SPACE_XS, 0, 0)
+        rows.setSpacing(SPACE_XS)
+        rows.addWidget(self._caption)
+        rows.addWidget(self.matrix, 1)
+        self._splitter.addWidget(left)
         self._splitter.addWidget(self.tabs)
         self._splitter.setStretchFactor(0, 3)
         self._splitter.setStretchFactor(1, 2)
@@ -116,6 +127,7 @@ class ReviewPanel(QWidget):
         reviews.changed.connect(self._refresh)
         reviews.progressed.connect(self.head.show_progress)
         self.place_chosen.connect(reviews.go_to)
+        reviews.reached.connect(lambda _: self.told.emit(self._words))
         self.matrix.cell_chosen.connect(self._on_cell)
         self.classes.chosen.connect(self._on_class)
         self.items.chosen.connect(self._on_item)
@@ -161,7 +173,7 @@ class ReviewPanel(QWidget):
             return
         matrix = result.unlearned if self.head.scope_box.currentData() == _UNLEARNED else result.everything
         self.matrix.matrix.show_matrix(matrix, result.classes)
-        self.matrix.verticalHeader().adjustSize()
+        self.matrix.fit_columns()
         self.classes.show_rows(_class_rows(matrix, result))
 
     def _on_cell(self, true_id: int, predicted_id: int) -> None:
@@ -195,7 +207,6 @@ class ReviewPanel(QWidget):
         number = (self._turn[1] + 1) % len(places) if self._turn[0] == chosen else 0
         self._turn = chosen, number
         place = places[number]
-        self.place_chosen.emit(place)
         assert self._shown is not None
         classes = self._shown.classes
         text = tr(
@@ -204,7 +215,14 @@ class ReviewPanel(QWidget):
         if len(places) == 1:
             text = tr("Labelled “{true}”, predicted “{predicted}”.")
         names = {"true": classes[place.true_id].name, "predicted": _name(place.predicted_id, classes)}
-        self.told.emit(text.format(number=number + 1, total=len(places), **names))
+        self._words = text.format(number=number + 1, total=len(places), **names)
+        self._focus = self.focusWidget() if self.isAncestorOf(QApplication.focusWidget() or self) else None
+        self.place_chosen.emit(place)
+
+    def take_focus_back(self) -> None:
+        """Give the keyboard back to what it was on when a place was chosen: Enter goes on to the next one."""
+        if self._focus is not None:
+            self._focus.setFocus()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

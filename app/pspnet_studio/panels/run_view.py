@@ -43,7 +43,7 @@ class RunView(QWidget):
         self._time_left = QLabel()
         self._time_left.setProperty("look", "muted")
         self._note = ElidedLabel("warning")
-        self._is_ending = False
+        self._is_ending = self._is_paused = False
         self._elapsed_s = 0.0
         self.progress = QProgressBar()
         self.progress.setRange(0, _PROGRESS_STEPS)
@@ -55,7 +55,7 @@ class RunView(QWidget):
             tr("Agreement with labelled areas that are kept out of training: 0 is none, 1 is perfect")
         )
         self.pause_button = _button("pause", tr("Pause"))
-        self.stop_button = _button("stop", tr("Keep"))
+        self.stop_button = _button("stop", tr("Finish"))
         self.stop_button.setToolTip(tr("Stop now and keep what was learned so far"))
         self.stop_button.setAccessibleName(tr("Stop and keep"))
         self.cancel_button = _button("close", tr("Cancel"))
@@ -124,11 +124,12 @@ class RunView(QWidget):
         self.pause_button.setToolTip(
             tr("Go on with the fine-tune") if is_paused else tr("Let it rest; what it learned so far stays")
         )
+        was_paused, self._is_paused = self._is_paused, is_paused
         if is_paused:
             self._phase.setText(tr("Paused"))
             self.log.add(tr("Paused."), self._elapsed_s)
-        elif self._phase.text() == tr("Paused"):
-            self._phase.setText(phase_text("train"))
+        elif was_paused:
+            self._say(phase_text("train"))
             self.log.add(tr("Going on."), self._elapsed_s)
 
     def show_ending(self, text: str) -> None:
@@ -182,7 +183,7 @@ class RunView(QWidget):
         self.stop_button.setEnabled(not self._is_ending)
 
     def _say(self, phase: str) -> None:
-        if not self._is_ending:
+        if not self._is_ending and not self._is_paused:  # an event may come after the wish
             self._phase.setText(phase)
 
     def _set_progress(self, fraction: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QPalette
+from PySide6.QtGui import QPalette, QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QPushButton,
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 _CHOICES = (("quick", 60), ("quick", 180), ("full", 300), ("full", 1200), ("full", 3600))
 _REFRESH_DELAY_MS = 150
+_VERSIONS_SHARE = 0.42  # of the height of the panel, at most
 
 
 class TrainingPanel(QWidget):
@@ -76,12 +77,15 @@ class TrainingPanel(QWidget):
         self._predictions = predictions
         self._session = session
         self._document: Document | None = None
+        self._is_split_by_hand = False
         self._lengths: dict[str, int] = {"quick": QUICK_SECONDS, "full": FULL_SECONDS}
         self.start_button = QPushButton(tr("Fine-tune"))
         self.length_box = QComboBox()
         self.waiting = WaitingRow()
         self._length_row = QStackedWidget()
         self._explanation = make_label("muted")
+        self._explanation.setMinimumHeight(2 * self.fontMetrics().lineSpacing())  # whatever it says
+        self._explanation.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._reason = make_label("muted")
         self.interrupted = InterruptedCard()
         self.continuous = ContinuousRow(continuous)
@@ -179,28 +183,29 @@ class TrainingPanel(QWidget):
         self.result.hide()
         inside = QWidget()
         column = QVBoxLayout(inside)
-        column.setContentsMargins(SPACE_M, SPACE_M, SPACE_M, SPACE_S)
+        column.setContentsMargins(SPACE_M, SPACE_M, SPACE_XS, SPACE_S)  # the bar is beside it
         column.setSpacing(SPACE_S)
         for widget in (self.interrupted, self.start_button, self._length_row, self._explanation, self._reason):
             column.addWidget(widget)
         for widget in (self.continuous, self.result, self.run):
             column.addWidget(widget)
         column.addStretch(1)
-        area = _Column()
-        area.setWidget(inside)
-        below = QWidget()
-        rest = QVBoxLayout(below)
+        self._area = _Column()
+        self._area.setWidget(inside)
+        self._below = QWidget()
+        rest = QVBoxLayout(self._below)
         rest.setContentsMargins(SPACE_M, SPACE_S, SPACE_M, SPACE_S)
         rest.setSpacing(SPACE_XS)
         rest.addWidget(self.versions, 1)
         rest.addWidget(self._prediction_line)
         # The versions stay in sight however much there is to tell above them.
-        splitter = QSplitter(Qt.Orientation.Vertical)
+        self._splitter = splitter = QSplitter(Qt.Orientation.Vertical)
         splitter.setChildrenCollapsible(False)
-        splitter.addWidget(area)
-        splitter.addWidget(below)
-        splitter.setStretchFactor(0, 3)
-        splitter.setStretchFactor(1, 2)
+        splitter.addWidget(self._area)
+        splitter.addWidget(self._below)
+        splitter.setStretchFactor(0, 1)
+        splitter.setStretchFactor(1, 0)
+        splitter.splitterMoved.connect(self._on_splitter_moved)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(splitter)
@@ -278,10 +283,26 @@ class TrainingPanel(QWidget):
         self.result.show_outcome(words, changes, can_review and outcome is not None)
         self.result.setToolTip(getattr(outcome, "reason", ""))
         self.refresh()
+        self._area.verticalScrollBar().setValue(0)  # the button that had the focus is gone, and took the view along
 
     def _update_versions(self) -> None:
         self.versions.show_versions(self._training.versions())
         self._update_current()
+        self._fit_versions()
+
+    def _fit_versions(self) -> None:
+        """Let the list take no more than its rows need."""
+        margins = self._below.layout().contentsMargins()
+        line = self._prediction_line.sizeHint().height() + SPACE_XS
+        height = self.versions.full_height + line + margins.top() + margins.bottom()
+        self._below.setMaximumHeight(max(height, self._below.minimumSizeHint().height()))
+        if not self._is_split_by_hand:
+            room = sum(self._splitter.sizes())
+            below = min(height, round(_VERSIONS_SHARE * room))
+            self._splitter.setSizes([room - below, below])
+
+    def _on_splitter_moved(self) -> None:
+        self._is_split_by_hand = True
 
     def _update_current(self) -> None:
         self.versions.set_current(self._training.current_version)
@@ -296,14 +317,26 @@ class TrainingPanel(QWidget):
         }.get(self._predictions.state, "")
         self._prediction_line.setText(text.format(number=self._training.current_version))
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit_versions()
+
 
 class _Column(QScrollArea):
-    """Scrolls up and down only, and is never narrower than what is in it."""
+    """Scrolls up and down only, and is never narrower than what is in it; its bar always has its room."""
 
     def __init__(self) -> None:
         super().__init__()
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)  # or what can be pressed would move
+        self.verticalScrollBar().rangeChanged.connect(self._on_range_changed)
+        self._on_range_changed(0, 0)
+
+    def _on_range_changed(self, _least: int, most: int) -> None:
+        sheet = "" if most else "QScrollBar::handle { background: transparent; }"
+        if sheet != self.verticalScrollBar().styleSheet():
+            self.verticalScrollBar().setStyleSheet(sheet)
 
     def minimumSizeHint(self) -> QSize:
         inside = self.widget()

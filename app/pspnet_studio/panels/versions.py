@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QAction,
+    QFont,
     QFontMetrics,
     QKeyEvent,
     QMouseEvent,
@@ -74,6 +75,7 @@ class VersionList(QWidget):
         self._empty = make_label("muted")
         self._empty.setText(tr("None yet. Label a few areas of two classes or more, then press Fine-tune."))
         self._empty.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._current: int | None = None
         self._model = QStandardItemModel(self)
         self.view = _View(self)
         self.view.setModel(self._model)
@@ -123,7 +125,8 @@ class VersionList(QWidget):
         self.select(selected)
 
     def set_current(self, number: int | None) -> None:
-        """Mark the version that predicts."""
+        """Mark the version that predicts; when it is another than before, its row gets the keyboard."""
+        is_other, self._current = number != self._current, number
         for row in range(self._model.rowCount()):
             item = self._model.item(row)
             is_in_use = item.data(VersionRole.NUMBER) == (number or 0)
@@ -134,7 +137,7 @@ class VersionList(QWidget):
                 word for word in (*words, tr("mIoU {score}").format(score=score) if score else "") if word
             )
             item.setData(spoken, Qt.ItemDataRole.AccessibleTextRole)
-        if self.selected is None and number is not None:
+        if number is not None and (is_other or self.selected is None):
             self.select(number)
         self.selection_changed.emit()
 
@@ -162,6 +165,14 @@ class VersionList(QWidget):
     def choose(self, number: int | None) -> None:
         """As if a person chose a version."""
         self._choose(self._index_of(number or 0))
+
+    @property
+    def full_height(self) -> int:
+        """What it takes to show all rows, in logical pixels."""
+        head = self.sizeHint().height() - self._pages.sizeHint().height()
+        if self._pages.currentWidget() is self._empty:
+            return head + self._empty.heightForWidth(max(1, self.width()))
+        return head + self._model.rowCount() * self.view.sizeHintForRow(0) + 2
 
     # --- inside
 
@@ -251,7 +262,7 @@ class _Delegate(QStyledItemDelegate):
         line = QFontMetrics(option.font).height()
         upper = QRect(room.left(), room.top() + 1, room.width(), line)
         lower = QRect(room.left(), upper.bottom() + 1, room.width(), room.bottom() - upper.bottom())
-        font = option.font
+        font = QFont(option.font)
         font.setBold(is_in_use)
         painter.setFont(font)
         painter.setPen(t.text)

@@ -41,7 +41,14 @@ class LearningFlows(QObject):
             session, training, learning.comparison, panel.versions, window.compare, actions, window, show
         )
         self.review = ReviewFlow(
-            learning.reviews, window.review_dock, window.canvas, actions["review"], show, self._tell
+            session,
+            learning.reviews,
+            window.review_dock,
+            window.review_panel,
+            window.canvas,
+            actions["review"],
+            show,
+            self._tell,
         )
         panel.review_wanted.connect(self.review.open)
         window.review_panel.item_chosen.connect(session.go_to)

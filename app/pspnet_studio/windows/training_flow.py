@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, QTimer
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QDockWidget
 
+from pspnet_core.imaging.areas import Area
 from pspnet_core.training.review_events import Place
 from pspnet_studio.canvas.spot_ring import SpotRing
 from pspnet_studio.canvas.view import CanvasView
@@ -16,10 +18,13 @@ from pspnet_studio.model.continuous import Continuous
 from pspnet_studio.model.review import Reviews
 from pspnet_studio.model.session import Session
 from pspnet_studio.model.training import Training
+from pspnet_studio.panels.review import ReviewPanel
 from pspnet_studio.panels.training import TrainingPanel
 
 _VIEW_SHARE = 3.0  # of a place that is looked at, so much is seen of the image in each direction
-_MOST_ZOOM = 8.0
+_MOST_ZOOM = 4.0
+_LEAST_RADIUS_PX = 12.0
+_MARKED_MS = 6_000
 
 
 class TrainingFlow(QObject):
@@ -97,8 +102,10 @@ class ReviewFlow(QObject):
     """Shows the review, and the pixels that are behind its numbers.
 
     Args:
+        session: Its document.
         reviews: Makes it.
-        dock: Shows it.
+        dock: Holds the panel.
+        panel: Shows it.
         canvas: Shows the pixels.
         action: The command.
         show: Shows an error.
@@ -107,21 +114,29 @@ class ReviewFlow(QObject):
 
     def __init__(
         self,
+        session: Session,
         reviews: Reviews,
         dock: QDockWidget,
+        panel: ReviewPanel,
         canvas: CanvasView,
         action: QAction,
         show: Callable[[object], None],
         tell: Callable[[str], None],
     ) -> None:
         super().__init__(canvas)
-        self._reviews, self._dock, self._canvas, self._action, self._tell = reviews, dock, canvas, action, tell
+        self._reviews, self._dock, self._panel = reviews, dock, panel
+        self._canvas, self._action = canvas, action
+        self._has_mark = False
+        self._mark_timer = QTimer(self, singleShot=True, interval=_MARKED_MS)
+        self._mark_timer.timeout.connect(self._unmark)
         self.ring = SpotRing(canvas)
         action.triggered.connect(lambda: self.open())
         reviews.changed.connect(self._on_changed)
         reviews.failed.connect(show)
         reviews.told.connect(tell)
         reviews.reached.connect(self._on_reached)
+        reviews.marked.connect(self._on_marked)
+        session.document_changed.connect(self._unmark)
         self._on_changed()
 
     def open(self) -> None:
@@ -134,22 +149,32 @@ class ReviewFlow(QObject):
     def _on_changed(self) -> None:
         self._action.setEnabled(self._reviews.version is not None)
 
+    def _on_marked(self, area: Area) -> None:
+        """Hatch the pixels for a while."""
+        self._has_mark = True
+        self._canvas.set_preview([area])
+        self._mark_timer.start()
+
+    def _unmark(self) -> None:
+        self._mark_timer.stop()
+        if self._has_mark:
+            self._has_mark = False
+            self._canvas.set_preview([])
+
     def _on_reached(self, place: Place) -> None:
-        """Let the place fill a third of the view, and mark it."""
+        """Look at its middle so that a disc of its area fills a third of the view, and mark it."""
         self._canvas.end_stroke()
-        port, rect = self._canvas.viewport, place.rect
-        wanted = min(port.view_w / (_VIEW_SHARE * rect.w), port.view_h / (_VIEW_SHARE * rect.h), _MOST_ZOOM)
-        whole = min(port.view_w / port.image_w, port.view_h / port.image_h)
-        if wanted <= whole:
+        self._unmark()
+        port = self._canvas.viewport
+        radius = max(_LEAST_RADIUS_PX, math.sqrt(place.area_px / math.pi))
+        wanted = min(port.view_w, port.view_h) / (_VIEW_SHARE * 2 * radius)
+        if wanted <= min(port.view_w / port.image_w, port.view_h / port.image_h):
             self._canvas.fit()
         else:
-            self._canvas.set_zoom(wanted)
-            self._canvas.look_at(rect.x + rect.w / 2, rect.y + rect.h / 2)
-            x, y = self._canvas.viewport.to_device(place.x + 0.5, place.y + 0.5)
-            if not (0 <= x < port.view_w and 0 <= y < port.view_h):  # a region that is bent or spread out
-                self._canvas.look_at(place.x + 0.5, place.y + 0.5)
-        self.ring.show_at(rect.x + rect.w / 2, rect.y + rect.h / 2, max(rect.w, rect.h) / 2)
-        self._canvas.setFocus()
+            self._canvas.set_zoom(min(wanted, _MOST_ZOOM))
+            self._canvas.look_at(place.x + 0.5, place.y + 0.5)
+        self.ring.show_at(place.x + 0.5, place.y + 0.5, radius)
+        self._panel.take_focus_back()
 
 
 def _started_text(count: int) -> str:
