@@ -90,6 +90,41 @@ def accepting(
     return lambda planes: MaskPatch.of(item_key, "accept", _records(planes, change), version)
 
 
+def copied(planes: Planes, item_key: str, class_map: ClassMap) -> MaskPatch | None:
+    """What gives every unlabelled pixel the class that another mask of the same size, (H, W) uint8, has there, if any.
+
+    It changes nothing: see :func:`patching`.
+    """
+
+    def blocks() -> Iterator[PatchBlock]:
+        for rect in blocks_of(planes[0].rect, planes[0].rect):
+            classes, there = planes[0].read(rect), class_map[rect.slices]
+            mask = (there != UNLABELLED) & (classes == UNLABELLED)
+            changed = _changed(rect, mask, classes, planes[1].read(rect), there, Provenance.IMPORTED)
+            if changed is not None:
+                yield changed.record
+
+    return MaskPatch.of(item_key, "copy mask", blocks())
+
+
+def again(planes: Planes, found: MaskPatch) -> MaskPatch | None:
+    """What a record of the same image, which may have been edited since, changes now; it changes nothing itself."""
+
+    def block_now(block: PatchBlock) -> PatchBlock | None:
+        classes, provenance = (plane.read(block.rect) for plane in planes)
+        new_classes, new_provenance = classes.copy(), provenance.copy()
+        new_classes[block.changed], new_provenance[block.changed] = block.new_class, block.new_provenance
+        return PatchBlock.between(
+            block.rect,
+            old_class=classes,
+            new_class=new_classes,
+            old_provenance=provenance,
+            new_provenance=new_provenance,
+        )
+
+    return MaskPatch.of(found.item_key, found.label, map(block_now, found.blocks))
+
+
 def patching(find: Callable[[Planes], MaskPatch | None], protection: Protection, version: int | None) -> Change:
     """Do what a record says, where no pixel is protected.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +11,16 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QProgressDialog, QWidget
 
 from pspnet_core.errors import PspnetError
+from pspnet_core.imaging.patch import MaskPatch
 from pspnet_core.project.project import Notice, Project
 from pspnet_studio.canvas.view import CanvasView
 from pspnet_studio.dialogs.import_annotations import ImportAnnotationsDialog
 from pspnet_studio.jobs.runner import JobHandle, Lane, Priority
 from pspnet_studio.messages import tr, tr_count
-from pspnet_studio.model.region_edits import apply_patch
+from pspnet_studio.model.document import Document
 from pspnet_studio.model.session import Session
+from pspnet_studio.model.whole_image import again
+from pspnet_studio.model.whole_steps import WholeSteps
 from pspnet_studio.windows.convert_flow import ConvertFlow
 from pspnet_studio.windows.progress_flow import ProgressFlow
 
@@ -29,12 +33,30 @@ _PATIENCE_MS = 300
 _MAX_NAMED = 3
 
 
+@dataclass(slots=True, eq=False)
+class _Done:
+    """What an import did.
+
+    Attributes:
+        project: Whose images.
+        document: The one that was open.
+        in_open_image: What there is to do in it.
+        written: Key and record of each of the others.
+    """
+
+    project: Project
+    document: Document | None
+    in_open_image: MaskPatch | None = None
+    written: list[tuple[str, bytes]] = field(default_factory=list)
+
+
 class AnnotationImportFlow(ProgressFlow):
     """Imports annotations into the open project; the last import can be taken back as a conversion can.
 
     Args:
         session: Whose project.
         canvas: Ends its stroke before an edit.
+        steps: Changes the open image.
         convert_flow: Takes back what was imported.
         window: Parent of the dialogs.
         show: Shows a ``PspnetError``, a ``Notice`` or a sentence.
@@ -44,12 +66,13 @@ class AnnotationImportFlow(ProgressFlow):
         self,
         session: Session,
         canvas: CanvasView,
+        steps: WholeSteps,
         convert_flow: ConvertFlow,
         window: QWidget,
         show: Callable[[object], None],
     ) -> None:
         super().__init__(window)
-        self._session, self._canvas, self._convert_flow = session, canvas, convert_flow
+        self._session, self._canvas, self._steps, self._convert_flow = session, canvas, steps, convert_flow
         self._window, self._show = window, show
         self._looking: JobHandle | None = None
         self._writing: JobHandle | None = None
@@ -139,15 +162,16 @@ class AnnotationImportFlow(ProgressFlow):
         if self._progress is not progress:  # cancelled while it was saved
             return
         progress.setLabelText(tr("Importing annotations…"))
-        document = self._session.document
+        done = _Done(project, self._session.document)
+        document = done.document
         planes = {} if document is None else {document.item_key: document.committed_snapshot()}
-        written: list[tuple[str, bytes]] = []  # filled in the lane: also what was written before a cancel is known
-        records: list[bytes] = []
 
         def run() -> Iterator[Any]:
             for event in importing(project, source, format_id, options, planes):
-                if getattr(event, "is_saved", False):
-                    written.append((event.item_key, event.patch.to_bytes()))
+                if getattr(
+                    event, "is_saved", False
+                ):  # kept in the lane: also what was written before a cancel is known
+                    done.written.append((event.item_key, event.patch.to_bytes()))
                 yield event
 
         def on_event(event: Any) -> None:
@@ -155,21 +179,11 @@ class AnnotationImportFlow(ProgressFlow):
                 return
             progress.setMaximum(max(1, event.total))
             progress.setValue(event.done)
-            if event.patch is not None and not event.is_saved and document is self._session.document:
-                self._session.add_classes(())  # tells everybody of those that it brought
-                if apply_patch(document, event.patch):
-                    records.append(event.patch.to_bytes())
+            if event.patch is not None and not event.is_saved:
+                done.in_open_image = event.patch
 
         def finish(message: object | None = None) -> None:
-            self._writing = None
-            self._close(progress)
-            self._session.add_classes(())
-            for key, _ in written:
-                self._session.item_rewritten(key)
-            if written or records:
-                self._convert_flow.remember(project, [*records, *(record for _, record in written)])
-            if message is not None:
-                self._show(message)
+            self._finish(progress, done, message)
 
         def on_done(report: ImportFinished) -> None:
             finish()
@@ -187,6 +201,27 @@ class AnnotationImportFlow(ProgressFlow):
             on_error=finish,
             on_cancelled=lambda: finish(stopped),
         )
+
+    def _finish(self, progress: QProgressDialog, done: _Done, message: object | None) -> None:
+        """Make the edit of the open image, then tell everybody and remember what can be taken back."""
+        self._writing = None
+        self._session.add_classes(())  # tells everybody of those that it brought
+        document, found = done.document, done.in_open_image
+
+        def end(patch: MaskPatch | None = None) -> None:
+            self._close(progress)
+            for key, _ in done.written:
+                self._session.item_rewritten(key)
+            records = [*([] if patch is None else [patch.to_bytes()]), *(record for _, record in done.written)]
+            if records:
+                self._convert_flow.remember(done.project, records)
+            if message is not None:
+                self._show(message)
+
+        if found is None or document is None or document is not self._session.document:
+            end()
+        else:
+            self._steps.make(document, document.patching(lambda planes: again(planes, found)), end, on_dropped=end)
 
     def _on_cancel(self) -> None:
         if self._writing is not None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from PySide6.QtCore import QObject
 
 from pspnet_core.errors import PspnetError
+from pspnet_core.imaging.patch import MaskPatch
 from pspnet_core.imaging.read import read_info
 from pspnet_core.project.project import Item, Project
 from pspnet_core.types import ClassMap
@@ -14,8 +15,9 @@ from pspnet_studio.canvas.view import CanvasView
 from pspnet_studio.jobs.runner import JobHandle, Lane, Priority
 from pspnet_studio.messages import tr
 from pspnet_studio.model.document import Document
-from pspnet_studio.model.region_edits import copy_onto_unlabelled
 from pspnet_studio.model.session import Session
+from pspnet_studio.model.whole_image import copied
+from pspnet_studio.model.whole_steps import WholeSteps
 
 
 class CopyMaskFlow(QObject):
@@ -24,15 +26,21 @@ class CopyMaskFlow(QObject):
     Args:
         session: Whose images.
         canvas: Ends its stroke before the edit.
+        steps: Makes the edit.
         show: Shows a ``PspnetError``.
         tell: Shows a sentence for a while.
     """
 
     def __init__(
-        self, session: Session, canvas: CanvasView, show: Callable[[object], None], tell: Callable[[str], None]
+        self,
+        session: Session,
+        canvas: CanvasView,
+        steps: WholeSteps,
+        show: Callable[[object], None],
+        tell: Callable[[str], None],
     ) -> None:
         super().__init__(canvas)
-        self._session, self._canvas, self._show, self._tell = session, canvas, show, tell
+        self._session, self._canvas, self._steps, self._show, self._tell = session, canvas, steps, show, tell
         self._job: JobHandle | None = None
 
     def copy(self) -> None:
@@ -70,7 +78,12 @@ class CopyMaskFlow(QObject):
         self._canvas.end_stroke()
         if class_map.shape != document.shape:
             self._show(_other_size(item, class_map.shape, document.shape))
-        elif not document.is_editing and not copy_onto_unlabelled(document, class_map):
+            return
+        change = document.patching(lambda planes: copied(planes, document.item_key, class_map))
+        self._steps.make(document, change, on_done=lambda patch: self._on_copied(item, patch))
+
+    def _on_copied(self, item: Item, patch: MaskPatch | None) -> None:
+        if patch is None:
             self._tell(tr("{name} has no class where this image is unlabelled.").format(name=item.image_path.name))
 
     def _on_error(self, error: PspnetError) -> None:

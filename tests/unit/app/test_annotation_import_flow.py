@@ -54,8 +54,10 @@ def told() -> list[Any]:
 
 @pytest.fixture
 def flow(studio: Studio, told: list[Any]) -> AnnotationImportFlow:
-    convert = studio.window.commands._convert_flow
-    return AnnotationImportFlow(studio.session, studio.window.canvas, convert, studio.window, told.append)
+    commands = studio.window.commands
+    return AnnotationImportFlow(
+        studio.session, studio.window.canvas, commands._steps, commands._convert_flow, studio.window, told.append
+    )
 
 
 def project_of(studio: Studio) -> Project:

@@ -12,6 +12,7 @@ from pspnet_core.imaging.strokes import brush_runs
 from pspnet_core.types import UNLABELLED, Prediction, Provenance, Rect
 from pspnet_studio.model.document import Document
 from pspnet_studio.model.image_history import History
+from pspnet_studio.model.whole_image import again, copied
 
 W, H = 700, 530
 
@@ -257,3 +258,41 @@ def test_after_a_huge_edit_memory_is_given_back(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("pspnet_studio.model.edited_planes._MANY_BLOCKS", 5)
     paint(document, Rect(0, 0, 600, 500), 2)
     assert given == [True]
+
+
+def test_a_record_is_done_again_on_what_is_there_now() -> None:
+    document = make_document()
+    paint(document, Rect(0, 0, 300, 300), 1)
+    found = document.history.undo()  # a record of the same image that is blank again
+    assert found is not None
+    found.revert(document.class_plane, document.provenance_plane)
+    paint(document, Rect(100, 100, 300, 300), 2)
+    before = state(document)
+    document.protect(frozenset({2}))
+    assert document.make(document.patching(lambda planes: again(planes, found)))
+    classes = document.class_plane.to_array()
+    assert (classes[:100, :300] == 1).all()
+    assert (classes[100:400, 100:400] == 2).all(), "locked"
+    assert (classes == 1).sum() == 300 * 300 - 200 * 200
+    document.undo()
+    assert state(document) == before
+    document.protect(frozenset())
+    document.make(document.patching(lambda planes: again(planes, found)))
+    assert not document.make(document.patching(lambda planes: again(planes, found))), "it is so already"
+
+
+def test_a_mask_is_copied_onto_unlabelled_pixels_alone() -> None:
+    document = make_document()
+    paint(document, Rect(0, 0, 300, 300), 1)
+    there = np.full((H, W), UNLABELLED, np.uint8)
+    there[:, :500] = 3
+    before = state(document)
+    assert document.make(document.patching(lambda planes: copied(planes, "a.jpg", there)))
+    expected = np.full((H, W), UNLABELLED, np.uint8)
+    expected[:, :500] = 3
+    expected[:300, :300] = 1
+    np.testing.assert_array_equal(document.class_plane.to_array(), expected)
+    np.testing.assert_array_equal(document.provenance_plane.to_array() == Provenance.IMPORTED, expected == 3)
+    assert not document.make(document.patching(lambda planes: copied(planes, "a.jpg", there)))
+    document.undo()
+    assert state(document) == before
