@@ -10,7 +10,7 @@ import json
 import logging
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -88,29 +88,64 @@ class TorchEngine:
 
 
 def make_engine(model: PSPNet, device: torch.device, tune: bool = False, folder: Path | None = None) -> Engine:
-    """An engine for ``model``; a way to compute that fails here, or gives something else, is not taken.
+    """As :func:`engine_steps`, at once; without ``tune``, in the format that is known to be good on such a device."""
+    if not tune:
+        return TorchEngine(model, numerics_for(device))
+    for engine in engine_steps(model, device, folder):
+        if engine is not None:
+            return engine
+    raise AssertionError("the steps end with an engine")
+
+
+def engine_steps(model: PSPNet, device: torch.device, folder: Path | None = None) -> Iterator[Engine | None]:
+    """Measure all ways to compute, or use what an earlier measurement said; the last event is the engine.
+
+    A way to compute that fails here, or gives something else, is not taken. Yields after each pass of the network.
 
     Args:
         model: Is copied.
         device: Where to compute.
-        tune: Measure all ways to compute, or use what an earlier measurement said; otherwise take the format that is
-            known to be good on such a device.
         folder: Of the measurements, instead of that in the user's cache.
     """
-    if not tune:
-        return TorchEngine(model, numerics_for(device))
     makers = _makers(model, device)
     if len(makers) == 1:
-        return makers[0][1]()
-    file = (folder or _measurements_folder()) / f"{_key(model, device, [name for name, _ in makers])}.json"
-    if (known := _remembered(file)) is not None:
-        for maker in makers:
-            engine = _working(maker, _sample(), None) if maker[0] == known else None
-            if engine is not None:
-                return engine
-    best, seconds = _fastest(makers)
+        yield makers[0][1]()
+        return
+    file = _file(model, device, makers, folder)
+    if (engine := _known(makers, file)) is not None:
+        yield engine
+        return
+    best, seconds = makers[0][1](), {}
+    for step in _fastest(best, makers, seconds):
+        best = step or best
+        yield None
+    logger.info("fastest way to compute: %s of %s", best.name, seconds)
     _remember(file, best.name, seconds)
-    return best
+    yield best
+
+
+def remembered_engine(model: PSPNet, device: torch.device, folder: Path | None = None) -> Engine | None:
+    """The fastest way to compute that an earlier measurement found, where it is ready at once; else None.
+
+    Not OpenVINO, which takes seconds until it is.
+    """
+    if not any((folder or _measurements_folder()).glob("*.json")):
+        return None  # before OpenVINO is asked what it can do, which takes as long as its import
+    makers = _makers(model, device)
+    return _known([maker for maker in makers if maker[0].startswith("torch ")], _file(model, device, makers, folder))
+
+
+def _file(model: PSPNet, device: torch.device, makers: Sequence[_Maker], folder: Path | None) -> Path:
+    return (folder or _measurements_folder()) / f"{_key(model, device, [name for name, _ in makers])}.json"
+
+
+def _known(makers: Sequence[_Maker], file: Path) -> Engine | None:
+    known = _remembered(file)
+    for maker in makers:
+        engine = _working(maker, _sample(), None) if maker[0] == known else None
+        if engine is not None:
+            return engine
+    return None
 
 
 def _makers(model: PSPNet, device: torch.device) -> list[_Maker]:
@@ -161,32 +196,38 @@ def _agree(found: Tensor, expected: Tensor) -> bool:
     return bool((found - expected).abs().mean() <= allowed + 1e-4)
 
 
-def _fastest(makers: Sequence[_Maker]) -> tuple[Engine, dict[str, float]]:
+def _fastest(first: Engine, makers: Sequence[_Maker], seconds: dict[str, float]) -> Iterator[Engine | None]:
+    """Fill in ``seconds``; yields None after each pass, and each engine that is worth more than those before."""
     x = _sample()
-    best = makers[0][1]()
-    expected = best(x).float().cpu()
-    seconds = {best.name: _time(best, x)}
+    expected = first(x).float().cpu()
+    fastest = seconds[first.name] = yield from _time(first, x)
     for maker in makers[1:]:
         engine = _working(maker, x, expected)
+        yield None
         if engine is None:
             continue
-        seconds[maker[0]] = _time(engine, x)
-        if seconds[maker[0]] < _WORTH * seconds[best.name]:
-            best = engine
+        seconds[maker[0]] = yield from _time(engine, x)
+        if seconds[maker[0]] < _WORTH * fastest:
+            fastest = seconds[maker[0]]
+            yield engine
         del engine
-    logger.info("fastest way to compute: %s of %s", best.name, seconds)
-    return best, seconds
 
 
-def _time(engine: Engine, x: Tensor) -> float:
-    engine(x)
+def _time(engine: Engine, x: Tensor) -> Generator[None, None, float]:
+    _pass_s(engine, x)
+    yield None
     times = []
     for _ in range(_REPEATS):
-        start = time.perf_counter()
-        engine(x)[0, 0, 0, 0].item()  # waits for the device
-        times.append(time.perf_counter() - start)
+        times.append(_pass_s(engine, x))
+        yield None
     free_cached(engine.device)
     return statistics.median(times)
+
+
+def _pass_s(engine: Engine, x: Tensor) -> float:
+    start = time.perf_counter()
+    engine(x)[0, 0, 0, 0].item()  # waits for the device
+    return time.perf_counter() - start
 
 
 def _key(model: PSPNet, device: torch.device, names: Sequence[str]) -> str:

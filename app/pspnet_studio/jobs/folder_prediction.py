@@ -63,6 +63,8 @@ def predict_folder(request: FolderRequest, work: FolderWork) -> Iterator[Any]:
         CheckpointError: The version's file is missing or broken.
         StorageError: A file could not be written.
     """
+    from pspnet_core.devices import resolve_device
+    from pspnet_core.inference.engines import engine_steps
     from pspnet_core.inference.folder import predict_files
     from pspnet_core.inference.predictor import Predictor
     from pspnet_core.inference.views import Views
@@ -70,6 +72,11 @@ def predict_folder(request: FolderRequest, work: FolderWork) -> Iterator[Any]:
 
     checkpoint = load_checkpoint(request.checkpoint)
     yield None
-    predictor = Predictor(checkpoint, request.device, views=Views(flip=request.flip), tune=work.is_much)
+    engine = None
+    if work.is_much:
+        for found in engine_steps(checkpoint.model.eval(), resolve_device(request.device)):
+            engine = found
+            yield None
+    predictor = Predictor(checkpoint, request.device, views=Views(flip=request.flip), engine=engine)
     yield None
     yield from predict_files(predictor, work.names, request.out, request.confidence)

@@ -145,13 +145,17 @@ class PredictionEngine:
         is_same = self._path == path and version in (self._version, None)
         if is_same and self._predictor is not None:
             return
+        from pspnet_core.devices import resolve_device
+        from pspnet_core.inference.engines import remembered_engine
         from pspnet_core.inference.predictor import Predictor
         from pspnet_core.models.checkpoint import load_checkpoint
 
         self._predictor = None
         checkpoint = load_checkpoint(path)
         yield None
-        self._predictor = Predictor(checkpoint, device=self._device)
+        engine = remembered_engine(checkpoint.model.eval(), resolve_device(self._device))
+        yield None
+        self._predictor = Predictor(checkpoint, device=self._device, engine=engine)
         self._path, self._version = path, version
 
     def _known(self, request: Request) -> LogitGrid | None:

@@ -147,22 +147,22 @@ def test_looking_yields_after_each_file(request_: FolderRequest) -> None:
 def test_the_fastest_way_to_compute_is_looked_for_where_there_is_much_to_do(
     request_: FolderRequest, monkeypatch: pytest.MonkeyPatch, is_much: bool
 ) -> None:
-    from pspnet_core.inference import folder, predictor
+    from pspnet_core.inference import engines, folder
 
     tuned: list[bool] = []
+    steps = engines.engine_steps
 
-    class Spy(predictor.Predictor):
-        def __init__(self, *args: Any, tune: bool = False, **options: Any) -> None:
-            tuned.append(tune)
-            super().__init__(*args, **options)
+    def spy(*args: Any) -> Iterator[Any]:
+        tuned.append(True)
+        yield from steps(*args)
 
-    monkeypatch.setattr(predictor, "Predictor", Spy)
+    monkeypatch.setattr(engines, "engine_steps", spy)
     if is_much:
         monkeypatch.setattr(folder, "_MUCH_FILES", 4)
     *_, work = look_at_folder(request_)
     assert work is not None
     assert len([event for event in predict_folder(request_, work) if isinstance(event, ImagePredicted)]) == 4
-    assert tuned == [is_much]
+    assert tuned == [True] * is_much
 
 
 def test_what_was_written_below_the_images_is_not_predicted(

@@ -318,22 +318,30 @@ def test_the_fastest_engine_is_measured_once(model, monkeypatch, tmp_path):
         measured.append(engine.name)
         return seconds.get(engine.name, 2.0)
 
-    monkeypatch.setattr(engines, "_time", time)
+    monkeypatch.setattr(engines, "_pass_s", time)
+    assert engines.remembered_engine(model, CPU, tmp_path) is None
+    steps = list(engines.engine_steps(model, CPU, tmp_path))
+    assert steps[-1] is not None
+    assert steps[-1].name == "torch bfloat16"
+    assert len(measured) == 16
+    assert steps[:-1] == [None] * len(steps[:-1])
+    assert len(steps) > 16  # nobody waits for more than one pass
     assert make_engine(model, CPU, True, tmp_path).name == "torch bfloat16"
-    assert len(measured) == 4
-    assert make_engine(model, CPU, True, tmp_path).name == "torch bfloat16"
-    assert len(measured) == 4
+    known = engines.remembered_engine(model, CPU, tmp_path)
+    assert known is not None
+    assert known.name == "torch bfloat16"
+    assert len(measured) == 16
     (file,) = tmp_path.iterdir()
     assert json.loads(file.read_text())["fastest"] == "torch bfloat16"
     file.write_text("{")  # broken: measured again
     seconds["torch bfloat16"] = 0.95  # not worth it
     assert make_engine(model, CPU, True, tmp_path).name == "torch float32"
-    assert len(measured) == 8
+    assert len(measured) == 32
 
 
 def test_another_torch_is_measured_again(model, monkeypatch, tmp_path):
     monkeypatch.setattr(openvino, "is_installed", lambda: False)
-    monkeypatch.setattr(engines, "_time", lambda engine, x: 1.0)
+    monkeypatch.setattr(engines, "_pass_s", lambda engine, x: 1.0)
     make_engine(model, CPU, True, tmp_path)
     monkeypatch.setattr(torch, "__version__", "9.9")
     make_engine(model, CPU, True, tmp_path)
@@ -342,7 +350,7 @@ def test_another_torch_is_measured_again(model, monkeypatch, tmp_path):
 
 def test_a_folder_that_cannot_be_written_does_not_matter(model, monkeypatch, tmp_path):
     monkeypatch.setattr(openvino, "is_installed", lambda: False)
-    monkeypatch.setattr(engines, "_time", lambda engine, x: 1.0)
+    monkeypatch.setattr(engines, "_pass_s", lambda engine, x: 1.0)
     (tmp_path / "file").touch()
     assert make_engine(model, CPU, True, tmp_path / "file").name == "torch float32"
 
@@ -377,7 +385,7 @@ def test_an_engine_that_does_not_work_here_is_not_taken(model, monkeypatch, tmp_
     monkeypatch.setattr(openvino, "is_installed", lambda: True)
     monkeypatch.setattr(openvino, "version", lambda: "1")
     monkeypatch.setattr(openvino, "dtypes", lambda: ("float32",))
-    monkeypatch.setattr(engines, "_time", lambda engine, x: 0.1 if engine.name.startswith("openvino") else 1.0)
+    monkeypatch.setattr(engines, "_pass_s", lambda engine, x: 0.1 if engine.name.startswith("openvino") else 1.0)
     broken = {"not loaded": None, "no metadata": None}.get(fails, fails)
     monkeypatch.setattr(openvino, "OpenVinoEngine", lambda model, dtype: BrokenEngine(model, dtype, broken))
     if fails == "not loaded":
@@ -385,9 +393,12 @@ def test_an_engine_that_does_not_work_here_is_not_taken(model, monkeypatch, tmp_
     if fails == "no metadata":
         monkeypatch.setattr(openvino, "version", _fail(importlib.metadata.PackageNotFoundError("openvino")))
     works = fails in (None, "no metadata")
+    assert engines.remembered_engine(model, CPU, tmp_path) is None
     expected = "openvino float32" if works else "torch float32"
     assert make_engine(model, CPU, True, tmp_path).name == expected
     assert make_engine(model, CPU, True, tmp_path).name == expected
+    known = engines.remembered_engine(model, CPU, tmp_path)  # what takes seconds to get ready is not used so
+    assert (known is None) == works
     if works:  # until a driver or a library is changed
         monkeypatch.setattr(openvino, "OpenVinoEngine", lambda model, dtype: BrokenEngine(model, dtype, "called"))
         assert make_engine(model, CPU, True, tmp_path).name == "torch float32"
