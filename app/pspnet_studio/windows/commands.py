@@ -87,11 +87,9 @@ class Commands(QObject):
         self._predict_folder_flow = PredictFolderFlow(session, training, window, show, training.device)
         self._clean_up_flow = CleanUpFlow(session, window.canvas, window, show)
         self._steps = steps = WholeSteps(session, self._tell, window)
-        self._convert_flow = ConvertFlow(session, self._steps, window.canvas, window, show)
+        self._convert_flow = convert = ConvertFlow(session, self._steps, window.canvas, window, show)
         self._accept_flow = AcceptFlow(session, self._steps, window.canvas, window, show)
-        self._annotation_import_flow = AnnotationImportFlow(
-            session, self._canvas, steps, self._convert_flow, window, show
-        )
+        self._annotation_import_flow = AnnotationImportFlow(session, self._canvas, steps, convert, window, show)
         self._copy_mask_flow = CopyMaskFlow(session, window.canvas, steps, show, self._tell)
         self.next_flow = NextFlow(session, queue, window.canvas, self._actions["next_suggested"], self._tell)
         self._queue = queue
