@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from enum import Enum
 
+from PySide6.QtCore import QDateTime, QLocale
 from PySide6.QtWidgets import QMessageBox, QPushButton, QWidget
 
+from pspnet_core.project.backups import Backup
 from pspnet_studio.messages import tr
 
 
@@ -76,6 +78,20 @@ def ask_whose_mask(parent: QWidget, name: str) -> bool | None:
     if box.clickedButton() is ours:
         return True
     return False if box.clickedButton() is theirs else None
+
+
+def ask_restore_project(parent: QWidget, backup: Backup) -> bool:
+    """Ask whether a damaged project file is replaced by its newest backup."""
+    when = QLocale().toString(QDateTime.fromSecsSinceEpoch(int(backup.written_s)), QLocale.FormatType.ShortFormat)
+    box = QMessageBox(QMessageBox.Icon.Warning, tr("Damaged project file"), "", parent=parent)
+    box.setText(tr("The project file is damaged. Put back its backup of {when}?").format(when=when))
+    box.setInformativeText(tr("Masks stay as they are. The damaged file is kept beside it."))
+    restore = _button(box, tr("&Restore"), QMessageBox.ButtonRole.AcceptRole)
+    leave = box.addButton(tr("&Not now"), QMessageBox.ButtonRole.RejectRole)
+    box.setEscapeButton(leave)
+    box.setDefaultButton(restore)
+    box.exec()
+    return box.clickedButton() is restore
 
 
 def ask_quit_unsaved(parent: QWidget, detail: str) -> bool:

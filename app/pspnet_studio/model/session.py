@@ -68,7 +68,7 @@ class Session(QObject):
         self.document: Document | None = None
         self._order: list[str] = []
         self._wanted_key: str | None = None
-        self._unreadable_key: str | None = None
+        self.unreadable_key: str | None = None  # of the image that was wanted last, if it could not be opened
         self._loader = Loader(runner, self)
         self._loader.changed.connect(self.loading_changed)
         self._replaced: Document | None = None  # open before an image of which only a reduced picture is there
@@ -221,7 +221,7 @@ class Session(QObject):
         """Open the next (+1) or previous (-1) image in the list's order."""
         if not self._order:
             return
-        base = self._unreadable_key or self._wanted_key
+        base = self.unreadable_key or self._wanted_key
         if base in self._order:
             index = self._order.index(base) + step
         else:
@@ -242,7 +242,7 @@ class Session(QObject):
             if not document.pixels.is_loaded:  # but not all of it: the rest was given up for the other one
                 self._read(project, key)
                 return
-        self._wanted_key, self._unreadable_key = key, None
+        self._wanted_key, self.unreadable_key = key, None
 
     def read_again(self) -> None:
         """Read the open image again, picture, planes and history: on disk they are other ones now."""
@@ -255,7 +255,7 @@ class Session(QObject):
     def _read(self, project: Project, key: str, is_refresh: bool = False) -> None:
         """Read an image; of the one that is open only the picture, unless its planes are to be read again, too."""
         previous = self._wanted_key
-        self._wanted_key, self._unreadable_key = key, None
+        self._wanted_key, self.unreadable_key = key, None
         self.document_leaving.emit()
         self.autosave.flush()
         item = project.item(key)
@@ -267,7 +267,7 @@ class Session(QObject):
         def on_error(error: PspnetError) -> None:
             self._wanted_key = previous
             self._return_to_readable(project, key)
-            self._unreadable_key = key  # the next step goes on from there, or it would end here again
+            self.unreadable_key = key  # the next step goes on from there, or it would end here again
             self.document_changed.emit()
             self.notice.emit(error)
 

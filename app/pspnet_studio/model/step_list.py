@@ -50,6 +50,7 @@ def step_words(label: str) -> tuple[str, str]:
         "convert": (tr("Convert class"), "layers"),
         "import annotations": (tr("Import annotations"), "image"),
         "copy mask": (tr("Copy mask"), "image"),
+        "restore": (tr("Restore a backup"), "undo"),
     }
     spec = tool_specs().get(label)
     known = words.get(label) or (None if spec is None else (spec.text, spec.icon))

@@ -21,7 +21,7 @@ from pspnet_studio.windows.action_spec import (
     ActionSpec,
 )
 from pspnet_studio.windows.model_actions import model_actions, version_actions
-from pspnet_studio.windows.project_actions import image_actions
+from pspnet_studio.windows.project_actions import file_actions, image_actions
 
 __all__ = ["GROUP_STARTS", "MENUS", "WINDOW", "ActionSpec", "action_table", "make_actions"]
 
@@ -67,6 +67,7 @@ def action_table() -> tuple[ActionSpec, ...]:
             FILE,
             tip=tr("Take over masks and polygons of other programs"),
         ),
+        *file_actions(),
         ActionSpec("close_project", tr("Close project"), "", "Ctrl+W", FILE),
         ActionSpec("quit", tr("Quit"), "", "Ctrl+Q", FILE),
         ActionSpec("undo", tr("Undo"), "undo", "Ctrl+Z", EDIT),

@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from pspnet_studio.messages import tr
-from pspnet_studio.windows.action_spec import IMAGE, ActionSpec
+from pspnet_studio.windows.action_spec import FILE, IMAGE, ActionSpec
+
+
+def file_actions() -> tuple[ActionSpec, ...]:
+    """Those of the menu File."""
+    return (
+        ActionSpec(
+            "restore",
+            tr("Restore a backup…"),
+            "",
+            "",
+            FILE,
+            tip=tr("Go back to an earlier version of this mask or of the project file"),
+        ),
+    )
 
 
 def image_actions() -> tuple[ActionSpec, ...]:

@@ -10,9 +10,13 @@ from PySide6.QtWidgets import QWidget
 
 from pspnet_studio.dialogs.leave import ask_whose_mask
 from pspnet_studio.model.session import Session
+from pspnet_studio.windows.restore_flow import RestoreFlow
 
 if TYPE_CHECKING:
     from pspnet_studio.windows.main_window import MainWindow
+
+
+_TOLD_MS = 4_000
 
 
 class ProjectFlows(QObject):
@@ -35,6 +39,8 @@ class ProjectFlows(QObject):
         self.ask_whose_mask = ask_whose_mask
         session.folder_watch.mask_changed.connect(self._on_mask_changed)
         self._actions["take_over"].triggered.connect(lambda: session.edit_locks.take_over())
+        self.restore_flow = RestoreFlow(session, window, window.message_bar.show_message, self._tell)
+        self._actions["restore"].triggered.connect(lambda: self.restore_flow.ask())
         session.edit_locks.changed.connect(self._update)
         session.project_changed.connect(self._update)
         self._update()
@@ -46,5 +52,9 @@ class ProjectFlows(QObject):
         else:
             (self._session.folder_watch.keep_ours if answer else self._session.folder_watch.take_theirs)(key)
 
+    def _tell(self, text: str) -> None:
+        self._window.status_line.showMessage(text, _TOLD_MS)
+
     def _update(self) -> None:
+        self._actions["restore"].setEnabled(self._session.project is not None)
         self._actions["take_over"].setEnabled(self._session.edit_locks.can_take_over)
