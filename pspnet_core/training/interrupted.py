@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 FOLDER = "training"
 """In a project's own folder: what runs need to remember."""
 
+STATE_KEY = "pspnet_studio_run"
+"""In the metadata of a state: what it is of."""
+
+_MOST_HEADER_BYTES = 16 << 20
 _RUN, _STATE = "run.json", "state.safetensors"
 
 
@@ -85,6 +90,21 @@ def interrupted(project: Project) -> InterruptedRun | None:
         return InterruptedRun.from_json(json.loads((project.folder / FOLDER / _RUN).read_bytes()))
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def steps_done(project: Project) -> tuple[int, int]:
+    """Steps that an interrupted fine-tune did, and those that were planned; 0 where that is not known.
+
+    Only the header of the state is read, so that a window may ask before torch is there.
+    """
+    try:
+        with state_file(project).open("rb") as stream:
+            (size,) = struct.unpack("<Q", stream.read(8))
+            header = json.loads(stream.read(min(size, _MOST_HEADER_BYTES)))
+        course = json.loads(header["__metadata__"][STATE_KEY])["course"]
+        return int(course["step"]), int(course["planned_steps"] or 0)
+    except (OSError, struct.error, ValueError, TypeError, KeyError):
+        return 0, 0
 
 
 def note_run(project: Project, run: InterruptedRun) -> None:

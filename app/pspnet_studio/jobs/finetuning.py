@@ -62,7 +62,8 @@ def find_interrupted(project: Project) -> Interrupted | None:
     run = interruption.interrupted(project)
     if run is None:
         return None
-    return Interrupted(Wish(run.seconds or 0.0, run.mode, resumes=True))
+    step, num_steps = interruption.steps_done(project)
+    return Interrupted(Wish(run.seconds or 0.0, run.mode, resumes=True), step, num_steps)
 
 
 def discard_interrupted(project: Project) -> None:

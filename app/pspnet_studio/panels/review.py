@@ -69,8 +69,6 @@ class ReviewPanel(QWidget):
         self.empty.add_widget(self.start_button)
         self.head = _Head()
         self.matrix = ConfusionView()
-        self._caption = ElidedLabel("muted")
-        self._caption.setText(tr("Rows: labelled as. Columns: predicted as. Numbers: % of the row."))
         nothing = (tr("Nothing is wrong"), tr("All labelled pixels are predicted as they are labelled."))
         self.classes = RowList(tr("IoU of each class"), EmptyState("done", *nothing))
         self.items = RowList(tr("Images, worst first"), EmptyState("image", *nothing))
@@ -92,6 +90,7 @@ class ReviewPanel(QWidget):
 
     def _lay_out(self) -> None:
         self.tabs.setDocumentMode(True)
+        self.tabs.setUsesScrollButtons(False)
         self.tabs.addTab(self.classes, tr("Classes"))
         self.tabs.addTab(self.items, tr("Images"))
         self.tabs.addTab(self.suspects, tr("Labels"))
@@ -103,7 +102,6 @@ class ReviewPanel(QWidget):
         rows = QVBoxLayout(left)
         rows.setContentsMargins(SPACE_M, SPACE_XS, 0, 0)
         rows.setSpacing(SPACE_XS)
-        rows.addWidget(self._caption)
         rows.addWidget(self.matrix, 1)
         self._splitter.addWidget(left)
         self._splitter.addWidget(self.tabs)
@@ -237,6 +235,8 @@ class _Head(QFrame):
         super().__init__(parent)
         self._title = ElidedLabel("title")
         self._outdated = ElidedLabel("warning")
+        self._caption = ElidedLabel("muted")
+        self._caption.setText(tr("Rows: labelled as. Columns: predicted as. Numbers: % of the row."))
         self.scope_box = QComboBox()
         self.scope_box.setAccessibleName(tr("Which labelled pixels count"))
         self.scope_box.addItem(tr("All labels"), _ALL)
@@ -255,14 +255,19 @@ class _Head(QFrame):
         row = QHBoxLayout()
         row.setSpacing(SPACE_S)
         row.addWidget(self._title, 1)
-        for widget in (self.scope_box, self.again_button, self.stop_button, self.cancel_button):
+        for widget in (self.again_button, self.stop_button, self.cancel_button):
             row.addWidget(widget)
+        below = QHBoxLayout()
+        below.setSpacing(SPACE_S)
+        below.addWidget(self._caption, 1)
+        below.addWidget(self.scope_box)
         column = QVBoxLayout(self)
         column.setContentsMargins(SPACE_M, SPACE_S, SPACE_M, SPACE_XS)
         column.setSpacing(SPACE_XS)
         column.addLayout(row)
         column.addWidget(self.progress)
         column.addWidget(self._outdated)
+        column.addLayout(below)
         self._result_text = ""
 
     @property
@@ -300,6 +305,7 @@ class _Head(QFrame):
         self._outdated.setText(reviews.outdated)
         self._outdated.setVisible(bool(reviews.outdated))
         self.scope_box.setVisible(not is_running)
+        self._caption.setVisible(not is_running)
         self.again_button.setVisible(not is_running)
 
     def show_progress(self, event: Reviewing) -> None:
@@ -315,13 +321,13 @@ def _summary(result: Review) -> str:
     count = len(result.items)
     parts = [
         tr("Version {number}").format(number=result.version),
-        tr_count(tr("{count} image"), tr("{count} images"), count),
         tr("mIoU {score}").format(score=_score(result.everything)),
     ]
     if result.unlearned.num_pixels:
-        parts.append(tr("not learned from {score}").format(score=_score(result.unlearned)))
+        parts.append(tr("on what it did not learn from {score}").format(score=_score(result.unlearned)))
     if result.test.num_pixels:
         parts.append(tr("test {score}").format(score=_score(result.test)))
+    parts.append(tr_count(tr("{count} image"), tr("{count} images"), count))
     if result.unread:
         parts.append(tr_count(tr("{count} could not be read"), tr("{count} could not be read"), len(result.unread)))
     return " · ".join(parts)

@@ -112,7 +112,7 @@ class ContinuousRow(QWidget):
         self.check_box.setChecked(continuous.is_on)
         with QSignalBlocker(self.every_box):
             self.every_box.setValue(continuous.every)
-        self._unit.setText(tr("images"))
+        self._unit.setText(tr("image") if continuous.every == 1 else tr("images"))
         tip = tr("Fine-tune quickly by itself after so many images were corrected and left or marked as done")
         if continuous.is_on:
             text = tr("{count} of {every} so far")

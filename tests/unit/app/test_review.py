@@ -105,7 +105,8 @@ def test_review_with_the_network_and_a_click_on_a_cell(qtbot: QtBot, studio: Stu
     qtbot.waitUntil(lambda: reviews.result is not None, timeout=60_000)
     assert fractions
     assert isinstance(reviews.result, Review)
-    assert "Version 1 · 2 images" in panel.head.text
+    assert panel.head.text.startswith("Version 1 · mIoU ")
+    assert "2 images" in panel.head.text
     assert reviews.outdated == ""
     cell = next(iter(reviews.result.cells))
     areas: list[Any] = []

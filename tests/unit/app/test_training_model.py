@@ -16,7 +16,7 @@ from pytestqt.qtbot import QtBot
 from pspnet_core.errors import TrainingError
 from pspnet_core.project.project import Status
 from pspnet_core.training.events import Step
-from pspnet_core.training.interrupted import InterruptedRun, interrupted, note_run, state_file
+from pspnet_core.training.interrupted import STATE_KEY, InterruptedRun, interrupted, note_run, state_file, steps_done
 from pspnet_core.training.start import Start
 from pspnet_core.types import Rect
 from pspnet_studio.bootstrap import Studio
@@ -73,6 +73,18 @@ def test_times_are_those_of_the_core() -> None:
     from pspnet_core.training import finetune
 
     assert (QUICK_SECONDS, FULL_SECONDS) == (finetune.QUICK_SECONDS, finetune.FULL_SECONDS)
+
+
+def test_steps_are_read_from_the_state_without_torch(tmp_path: Path) -> None:
+    from pspnet_core.training.run_state import KEY, RunState, write_state
+
+    assert KEY == STATE_KEY
+    project = SimpleNamespace(folder=tmp_path)
+    assert steps_done(project) == (0, 0)  # type: ignore[arg-type]
+    list(write_state(state_file(project), RunState({"course": {"step": 40, "planned_steps": 120}}, {})))  # type: ignore[arg-type]
+    assert steps_done(project) == (40, 120)  # type: ignore[arg-type]
+    state_file(project).write_bytes(b"short")  # type: ignore[arg-type]
+    assert steps_done(project) == (0, 0)  # type: ignore[arg-type]
 
 
 def test_mode_and_time_are_passed_on(qtbot: QtBot, studio: Studio, fake: FakeFinetune, tmp_path: Path) -> None:
