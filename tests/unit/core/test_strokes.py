@@ -192,3 +192,26 @@ def test_what_encloses_nothing_is_empty(points) -> None:
 def test_polygon_with_infinite_corner_is_refused() -> None:
     with pytest.raises(ValueError, match="finite"):
         polygon_mask([(0, 0), (math.inf, 0), (0, 4)], SHAPE)
+
+
+# What a dab looks like around the middle of a pixel and around a corner of pixels, by its diameter.
+DABS = {
+    1: ("#", "#"),
+    2: (".#. ### .#.", "## ##"),
+    3: ("### ### ###", "## ##"),
+    4: ("..#.. .###. ##### .###. ..#..", ".##. #### #### .##."),
+    5: (".###. ##### ##### ##### .###.", "#### #### #### ####"),
+    6: (
+        "...#... .#####. .#####. ####### .#####. .#####. ...#...",
+        ".####. ###### ###### ###### ###### .####.",
+    ),
+}
+
+
+@pytest.mark.parametrize("diameter", DABS)
+def test_small_dabs_are_these_pixels(diameter) -> None:
+    for place, picture in zip((20.5, 20.0), DABS[diameter], strict=True):
+        rows = [[pixel == "#" for pixel in row] for row in picture.split()]
+        rect, mask = brush_segment((place, place), (place, place), diameter, SHAPE)
+        np.testing.assert_array_equal(mask, rows)
+        assert (rect.x, rect.y) == (20 - len(rows) // 2, 20 - len(rows) // 2)
