@@ -131,6 +131,17 @@ class Settings:
         self._store.setValue("has_suggestions", "true" if has_suggestions else "false")
 
     @property
+    def image_order(self) -> tuple[str, bool]:
+        """What the list of images is ordered by (a value of ``SortBy``), and whether it is reversed."""
+        is_reversed = str(self._store.value("image_order_reversed", "false")) == "true"
+        return str(self._store.value("image_order", "name")), is_reversed
+
+    def set_image_order(self, sort_by: str, is_reversed: bool) -> None:
+        """Order the list of images so from now on."""
+        self._store.setValue("image_order", sort_by)
+        self._store.setValue("image_order_reversed", "true" if is_reversed else "false")
+
+    @property
     def tool_options(self) -> dict[str, Any]:
         """Options of the tools that were changed, by ``tool.name``."""
         try:

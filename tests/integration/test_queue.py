@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QToolButton
 from pytestqt.qtbot import QtBot
 
 from pspnet_core.project.project import Split, Status
 from pspnet_core.sample import write_sample
 from pspnet_studio.bootstrap import Studio
+from pspnet_studio.model.lists import SortBy
 from tests.helpers.studio import open_paths, running_studio
 
 
@@ -42,6 +44,15 @@ def test_images_are_suggested_and_a_key_goes_to_the_best(qtbot: QtBot, studio: S
     assert studio.session.current_key == best  # nothing but an offer
     assert "N opens the next suggested image" in studio.window.status_line.currentMessage()
     assert best not in [entry.key for entry in studio.queue.order]
+
+
+def test_the_order_of_the_list_is_remembered(qtbot: QtBot, tmp_path: Path) -> None:
+    with running_studio(qtbot, tmp_path / "settings.ini") as studio:
+        button = studio.window.images_panel.findChild(QToolButton)
+        assert button is not None
+        next(action for action in button.menu().actions() if action.text() == "Suggested first").trigger()
+    with running_studio(qtbot, tmp_path / "settings.ini") as studio:
+        assert studio.window.images_panel.shown.sort_by is SortBy.SUGGESTED
 
 
 def test_the_switch_is_remembered(qtbot: QtBot, studio: Studio, tmp_path: Path) -> None:

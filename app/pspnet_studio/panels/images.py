@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QModelIndex, QPoint, Qt, QTimer
+from PySide6.QtCore import QEvent, QModelIndex, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QActionGroup, QContextMenuEvent, QGuiApplication, QKeyEvent, QMouseEvent, QPalette
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -40,7 +40,12 @@ class ImagesPanel(QWidget):
     Args:
         session: Told the order (``set_order``), the chosen image (``go_to``) and statuses (``set_status``).
         thumbnails: Pictures of the rows; of the session's own images when not given.
+
+    Signals:
+        order_chosen: A value of ``SortBy``, and whether the order is reversed.
     """
+
+    order_chosen = Signal(str, bool)
 
     def __init__(
         self, session: Session, thumbnails: ThumbnailCache | None = None, parent: QWidget | None = None
@@ -92,6 +97,14 @@ class ImagesPanel(QWidget):
         queue.progressed.connect(self._update_footer)
         self.shown.order_changed.connect(self._update_footer)
         self._update_footer()
+
+    def set_order(self, sort_by: str, is_reversed: bool) -> None:
+        """Order the list by a value of ``SortBy``; one that nobody knows is passed over."""
+        for action in self._orders.actions():
+            if SortBy(action.data()).value == sort_by:
+                action.setChecked(True)
+                self._reverse.setChecked(is_reversed)
+                self.shown.set_sort(SortBy(sort_by), is_reversed)
 
     def clear_filter(self) -> None:
         """Show all images again."""
@@ -174,13 +187,10 @@ class ImagesPanel(QWidget):
             action.setChecked(sort_by is SortBy.NAME)
             menu.addAction(action)
         menu.addSeparator()
-        reverse = menu.addAction(tr("Reverse order"))
-        reverse.setCheckable(True)
-
-        def on_triggered() -> None:
-            self.shown.set_sort(SortBy(group.checkedAction().data()), reverse.isChecked())
-
-        menu.triggered.connect(on_triggered)
+        self._reverse = menu.addAction(tr("Reverse order"))
+        self._reverse.setCheckable(True)
+        self._orders = group
+        menu.triggered.connect(self._on_order_chosen)
         button.setMenu(menu)
         return button
 
@@ -205,6 +215,11 @@ class ImagesPanel(QWidget):
         layout.addWidget(self._footer)
 
     # --- following
+
+    def _on_order_chosen(self) -> None:
+        sort_by, is_reversed = SortBy(self._orders.checkedAction().data()), self._reverse.isChecked()
+        self.shown.set_sort(sort_by, is_reversed)
+        self.order_chosen.emit(sort_by.value, is_reversed)
 
     def _on_suggestions_changed(self) -> None:
         bar = self.view.verticalScrollBar()

@@ -222,6 +222,8 @@ class MainWindow(QMainWindow):
             self.resize(min(1360, int(available.width() * 0.95)), min(860, int(available.height() * 0.92)))
         if not state.isEmpty():
             self._saved_state = state  # docks that are hidden would lose their sizes
+        self.images_panel.set_order(*self._settings.image_order)
+        self.images_panel.order_chosen.connect(self._settings.set_image_order)
 
     def on_commit_data_request(self, manager: QSessionManager) -> None:
         """The desktop session ends: save, and ask about a running fine-tune if that is allowed."""

@@ -96,6 +96,27 @@ def test_place_and_reason_are_in_the_rows_of_that_order_and_in_every_tooltip(pan
     ]
 
 
+def test_the_order_is_told_and_can_be_set_again(panel: ImagesPanel, session: FakeSession, qtbot: QtBot) -> None:
+    told: list[tuple[str, bool]] = []
+    panel.order_chosen.connect(lambda *order: told.append(order))
+    sort_by_suggestion(panel)
+    assert told == [("suggested", False)]
+    button = panel.findChild(QToolButton)
+    assert button is not None
+    *_, reverse = button.menu().actions()
+    reverse.trigger()
+    assert told[-1] == ("suggested", True)
+    reversed_order = session.orders[-1]
+    panel.set_order("name", False)
+    assert session.orders[-1] == KEYS
+    assert not reverse.isChecked()
+    panel.set_order("suggested", True)
+    assert session.orders[-1] == reversed_order
+    panel.set_order("moon", False)  # of a later version
+    assert session.orders[-1] == reversed_order
+    assert reverse.isChecked()
+
+
 def test_rows_say_more_in_that_order(panel: ImagesPanel, qtbot: QtBot) -> None:
     before = panel.view.grab().toImage()
     panel.shown.set_sort(SortBy.SUGGESTED)
