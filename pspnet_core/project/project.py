@@ -22,13 +22,14 @@ from pspnet_core.project.backups import Backups
 from pspnet_core.project.discovery import Found, natural_key
 from pspnet_core.project.locks import ItemLocks
 from pspnet_core.project.mask_versions import MaskVersions
+from pspnet_core.project.merging import SharedRecord, adopt
 from pspnet_core.project.pages import PageCounts
 from pspnet_core.project.places import OWN_FOLDER, journal_folder, own_folder
 from pspnet_core.project.records import Annotation, Item, ItemState, Notice, PixelCounts, Split, Status
 from pspnet_core.project.replay import replayed
 from pspnet_core.project.scanning import Scan, scan
 from pspnet_core.project.sources import NewSources, plan_sources
-from pspnet_core.project.store import ProjectRecord, read_record, write_record
+from pspnet_core.project.store import ProjectRecord, read_record
 from pspnet_core.types import ClassMap, ProvenanceMap
 
 __all__ = [
@@ -66,6 +67,7 @@ class Project:
         self._folder = folder
         self._record = record
         self._is_new = is_new
+        self._file = SharedRecord(folder, record.raw)
         self._items: dict[str, Item] = {}
         self._gone: dict[str, Item] = {}  # were here in this session: what is open of them can still be saved
         self._notices: tuple[Notice, ...] = ()  # of the last scan
@@ -151,10 +153,7 @@ class Project:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """JSON values that belong to the project, by name; saved with it.
-
-        Replace values, do not change them.
-        """
+        """JSON values that belong to the project, by name; saved with it. Replace values, do not change them."""
         return self._record.settings
 
     def item(self, key: str) -> Item:
@@ -218,6 +217,8 @@ class Project:
     def save(self) -> None:
         """Write ``project.json`` as it is now. Changes during the write wait for the next one.
 
+        What another window changed in it since is taken over where it was not changed here.
+
         Raises:
             StorageError: It could not be written; the previous file is intact.
         """
@@ -225,7 +226,9 @@ class Project:
             with self._lock:
                 data = self._record.to_json()
             self.backups.keep_project()
-            write_record(self._folder, data)
+            written = self._file.write(data)
+            with self._lock:
+                adopt(self._record, data, written)
             self._is_new = False
 
     def save_if_new(self) -> None:

@@ -55,6 +55,7 @@ class ProjectRecord:
         blind_ids: Ids that were given to new classes while there were masks too many to be read; None when all
             were read.
         extra: What a program with more features wrote beside it; kept as it is.
+        raw: What was read; empty when nothing was.
     """
 
     uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -66,6 +67,15 @@ class ProjectRecord:
     known_masks: str = ""
     blind_ids: frozenset[int] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    raw: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> ProjectRecord:
+        """Read what :meth:`to_json` gave.
+
+        Raises: KeyError, TypeError, ValueError, AttributeError, ClassSetError when it is something else.
+        """
+        return _parse(data)
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary, detached from this record."""
@@ -137,6 +147,7 @@ def _parse(data: dict[str, Any]) -> ProjectRecord:
         known_masks=str(data.get("known_masks", "")),
         blind_ids=None if blind_ids is None else frozenset(int(index) for index in blind_ids),
         extra={name: value for name, value in data.items() if name not in _KNOWN},
+        raw=data,
     )
 
 
