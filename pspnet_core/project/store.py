@@ -140,7 +140,7 @@ def _parse(data: dict[str, Any]) -> ProjectRecord:
     return ProjectRecord(
         uuid=str(uuid.UUID(data["uuid"])),
         classes=None if classes is None else ClassSet.from_json(classes),
-        settings=settings,
+        settings=dict(settings),
         states={str(key): ItemState.from_json(row) for key, row in items.items()},
         include=None if include is None else _relative_paths(include),
         sources=tuple(_source(row) for row in data.get("sources", [])),
