@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from pspnet_core.errors import DeviceError
 
 _T = TypeVar("_T")
+_RESTARTS = "TORCHELASTIC_RESTART_COUNT"
 
 
 class Group:
@@ -123,7 +124,7 @@ def is_one_of_many(environment: Mapping[str, str] = os.environ) -> bool:
 
 def is_restarted(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether ``torchrun`` started the processes again because one of them had ended."""
-    return int(environment.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    return int(environment.get(_RESTARTS, "0")) > 0
 
 
 def is_first(environment: Mapping[str, str] = os.environ) -> bool:
@@ -167,10 +168,15 @@ def joined() -> Iterator[Group]:
         yield ALONE
         return
     import torch.distributed as dist
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
 
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
     try:
-        dist.init_process_group(backend)
+        store, rank, size = next(rendezvous("env://"))
+        # Of each attempt its own: what killed processes told about themselves must not be asked again.
+        store = PrefixStore(f"attempt_{os.environ.get(_RESTARTS, '0')}", store)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size)
     except (RuntimeError, ValueError, AttributeError) as error:
         raise DeviceError(
             "The other processes could not be reached.",
