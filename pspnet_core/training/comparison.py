@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Sequence, Set
 from functools import partial
 from zlib import crc32
 
@@ -26,22 +26,35 @@ _MANY_IMAGES = 50  # from here on only whole images are counted
 class Comparison:
     """The current version and the new one on pixels of the classes that both know and that neither learned from.
 
+    They are of images that neither learned from at all. Only where there are none, places in images count that both
+    learned from otherwise; never images that one alone learned from: it knows their colours and light.
+
     Args:
         old: The current version.
         exposure: What it learned from.
+        learned: Keys of the images that the new version learns from.
         holdout: Images with the pixels labelled that are held out from the new version.
         classes: Of the new version.
         device: Where to compute.
     """
 
     def __init__(
-        self, old: Checkpoint, exposure: Exposure, holdout: Sequence[LabelledImage], classes: ClassSet, device: str
+        self,
+        old: Checkpoint,
+        exposure: Exposure,
+        learned: Set[str],
+        holdout: Sequence[LabelledImage],
+        classes: ClassSet,
+        device: str,
     ) -> None:
         self._old, self._device = old, device
         self._common = tuple(i for i in classes.indices if i in old.classes)
         # In a stable order without meaning, so that the first of them are a fair sample.
         ordered = sorted(holdout, key=lambda item: crc32(item.key.encode()))
-        self._items = unlearned_only(ordered, self._common, exposure)
+        unseen = [item for item in ordered if item.key not in learned | exposure.trained]
+        shared = [item for item in ordered if item.key in learned & exposure.trained]
+        self._is_of_unseen = bool(unseen)
+        self._items = unlearned_only(unseen or shared, self._common, exposure)
         self._is_by_block = len(self._items) < _MANY_IMAGES
         self._cache = LabelledCache(classes)
         self._old_counts: _Blocks = {}
@@ -57,7 +70,7 @@ class Comparison:
     def score_new(self, new: Checkpoint) -> Generator[TrainEvent, None, Evidence | None]:
         """The new version against the old one; None when there is no pixel to compare them on."""
         counts, _ = yield from self._score(new, lambda: False)
-        return compare(self._old_counts, counts, self._common)
+        return compare(self._old_counts, counts, self._common, self._is_of_unseen)
 
     def _score(
         self, checkpoint: Checkpoint, enough: Callable[[], bool]

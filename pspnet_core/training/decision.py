@@ -135,7 +135,7 @@ def _record(
         "old_mean_iou": rounded(evidence.old_mean_iou) if evidence else None,
         "interval": None if interval is None else [rounded(bound) for bound in interval],
         "chance": rounded(evidence.chance) if evidence else None,
-        "evidence": {"unit": evidence.unit, "count": evidence.num_units} if evidence else None,
+        "evidence": _told(evidence) if evidence else None,
         "per_class": {str(i): [rounded(old), rounded(new)] for i, (old, new) in per_class.items()},
         "compared_with": result.current.number if evidence else None,
         "adopted": adopted,
@@ -148,6 +148,10 @@ def _record(
         "labels": result.labels,
         "metrics": finished.metrics,
     }
+
+
+def _told(evidence: Evidence) -> dict[str, Any]:
+    return {"unit": evidence.unit, "count": evidence.num_units, "unseen": evidence.is_of_unseen}
 
 
 def _per_class(result: Result) -> dict[int, tuple[float | None, float | None]]:
@@ -213,6 +217,8 @@ def _verdict(result: Result, evidence: Evidence) -> str:
         low, high = evidence.interval
         text = f"The difference is {evidence.difference:+.3f}; with other pixels it would lie between {low:+.3f} and "
         text += f"{high:+.3f} (95 %)."
+    if not evidence.is_of_unseen:
+        text += " Both learned from other places in these images, so that only a loss would show."
     if is_enough:
         return text
     if evidence.unlearned:

@@ -20,11 +20,11 @@ Counts = NDArray[np.int64]
 MIN_IMAGES = 5
 """From this many images on a unit is an image; below, a sixteenth of one, or else a block."""
 
-BETTER = 0.75
+BETTER = 0.65
 """Share of the resamples in which a version has to be ahead to be adopted (docs/adr/0011-evidence.md)."""
 
-NOT_WORSE = 0.25
-"""The same where classes came or went, which no score on the common ones can show."""
+NOT_WORSE = 0.05
+"""The same where a gain cannot be seen: on images that both learned from, and where classes came or went."""
 
 _MIN_UNITS = 3
 _RESAMPLES = 4000
@@ -46,6 +46,8 @@ class Evidence:
         unlearned: Ids of classes that the old version knew and the new one does not any more.
         unit: ``image``, ``cell`` (a sixteenth of an image) or ``block``.
         num_units: How many of them.
+        is_of_unseen: Whether neither version learned from any pixel of these images; otherwise both learned from other
+            places in them, and all that can be seen is what was lost.
     """
 
     mean_iou: float
@@ -56,6 +58,7 @@ class Evidence:
     unlearned: tuple[int, ...]
     unit: str
     num_units: int
+    is_of_unseen: bool = True
 
     @property
     def difference(self) -> float:
@@ -66,13 +69,15 @@ class Evidence:
         """Whether the new version should take the place of the old one.
 
         Args:
-            same_classes: Whether both know the same classes; otherwise not to be worse is enough.
+            same_classes: Whether both know the same classes; otherwise not to be clearly worse is enough, as it is on
+                images that both learned from.
         """
         if self.unlearned:
             return False
+        must_gain = same_classes and self.is_of_unseen
         if self.chance is None:
-            return self.difference > 0 if same_classes else self.difference >= 0
-        return self.chance >= BETTER if same_classes else self.chance >= NOT_WORSE
+            return self.difference > 0 or not must_gain
+        return self.chance >= (BETTER if must_gain else NOT_WORSE)
 
 
 def count(target: ClassMap, prediction: ClassMap, rect: Rect, class_ids: Sequence[int]) -> Counts:
@@ -102,7 +107,9 @@ Blocks = Mapping[tuple[str, int, int], Counts]
 """(key of the image, number of the cell, number of the block) -> counts of a version there."""
 
 
-def compare(old: Blocks, new: Blocks, class_ids: Sequence[int], seed: int = 0) -> Evidence | None:
+def compare(
+    old: Blocks, new: Blocks, class_ids: Sequence[int], is_of_unseen: bool = True, seed: int = 0
+) -> Evidence | None:
     """Compare two versions on the same blocks.
 
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), percentile intervals of paired data;
@@ -112,6 +119,7 @@ def compare(old: Blocks, new: Blocks, class_ids: Sequence[int], seed: int = 0) -
         old: Counts of the old version.
         new: Of the new one, in the same blocks.
         class_ids: The C compared classes.
+        is_of_unseen: Goes into the evidence.
         seed: Of the resamples.
 
     Returns:
@@ -141,7 +149,9 @@ def compare(old: Blocks, new: Blocks, class_ids: Sequence[int], seed: int = 0) -
         interval = float(low), float(high)
         chance = float((gains > 0).mean() + (gains == 0).mean() / 2)
         unlearned = tuple(class_ids[c] for c in true if _is_unlearned(resampled[..., c], old_iou[c], new_iou[c]))
-    return Evidence(float(mean_iou), float(old_mean_iou), interval, chance, per_class, unlearned, unit, len(groups))
+    return Evidence(
+        float(mean_iou), float(old_mean_iou), interval, chance, per_class, unlearned, unit, len(groups), is_of_unseen
+    )
 
 
 def _sum(counts: Blocks, blocks: Sequence[tuple[str, int, int]]) -> Counts:

@@ -80,7 +80,7 @@ def finetune(
         recipe: How to learn; that of the mode when not given.
         start: What the base weights are; what the settings of the project say when not given.
         resume: Go on with the run that was interrupted, which then tells mode, length, seed and start. Where there is
-            none, or labels changed since, it begins anew.
+            none, or other images are labelled now, it begins anew.
 
     Yields:
         Events of :func:`fit`, and :class:`Decided` as the last.
@@ -125,7 +125,7 @@ def _finetune(project: Project, order: _Order) -> Generator[TrainEvent, None, De
     try:
         data = yield from _collected(project, store, parent)
         labels = labels_of({key: project.state(key) for key in data.keys})
-        comparison = _comparison(current, data, order.device)
+        comparison = _comparison(current, parent, data, order.device)
         if comparison is not None:
             share = _COMPARE_SHARE * (run.seconds if run.seconds is not None else float("inf"))
             yield from comparison.score_old(time.monotonic() + share)
@@ -245,7 +245,8 @@ def _exposures(store: VersionStore) -> Iterator[Exposure]:
             yield exposure
 
 
-def _comparison(current: Current, data: Collection, device: str) -> Comparison | None:
-    if current.checkpoint is None or current.exposure is None:
+def _comparison(current: Current, parent: Parent, data: Collection, device: str) -> Comparison | None:
+    if current.checkpoint is None or current.exposure is None or parent.exposure is None:
         return None
-    return Comparison(current.checkpoint, current.exposure, data.holdout, data.classes, device)
+    learned = parent.exposure.trained | {image.key for image in data.train}
+    return Comparison(current.checkpoint, current.exposure, learned, data.holdout, data.classes, device)

@@ -22,7 +22,7 @@ from pspnet_core.training.exposure import Exposure
 from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Rect
 
 ONE_IN = 6
-MIN_ITEMS_DONE = 12
+MIN_ITEMS_DONE = 6
 _SMALLEST_BLOCK_PX = 64
 _BLOCKS_PER_SIDE = 16
 _LARGEST_LOSS = 1 / 3  # of the pixels of a class
@@ -48,7 +48,7 @@ def choose_items(
 ) -> frozenset[str]:
     """Keys of the items to hold out as a whole; empty when blocks have to do.
 
-    Those that were before, and all of split ``val``; where there is no ``val`` but 12 items or more are done, about
+    Those that were before, and all of split ``val``; where there is no ``val`` but 6 items or more are done, about
     one in six of the done ones that no version learned from. Items that look alike are held out together, or not.
 
     Args:

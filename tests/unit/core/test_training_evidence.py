@@ -57,6 +57,15 @@ def test_the_same_version_again_is_not_better_but_enough_for_new_classes():
     assert evidence.is_enough(same_classes=False)
 
 
+def test_on_images_that_both_learned_from_only_a_clear_loss_counts():
+    for gain, adopted in ((0.03, True), (-0.002, True), (-0.05, False)):
+        evidence = compare(*versions(6, gain, 0.01), CLASSES, is_of_unseen=False)
+        assert evidence.is_enough(same_classes=True) is adopted
+    slightly_worse = compare(*versions(6, -0.002, 0.01), CLASSES)
+    assert slightly_worse.difference < 0
+    assert not slightly_worse.is_enough(same_classes=True)
+
+
 def test_the_interval_holds_the_true_difference():
     """Nine in ten at least, also from five images, for a nominal 95 %."""
     for images in (5, 10):

@@ -36,8 +36,8 @@ def test_val_comes_first():
     assert choose_items(candidates) == {"v.jpg"}
 
 
-def test_fewer_than_twelve_done_items_are_not_held_out_whole():
-    assert choose_items(done(keys(11))) == frozenset()
+def test_fewer_than_six_done_items_are_not_held_out_whole():
+    assert choose_items(done(keys(5))) == frozenset()
     not_done = [Candidate(k, Split.TRAIN, False) for k in keys(50)]
     assert choose_items([*done(["a.jpg"]), *not_done]) == frozenset()
 
@@ -45,7 +45,7 @@ def test_fewer_than_twelve_done_items_are_not_held_out_whole():
 def test_about_one_in_six_of_many_and_never_all():
     held = choose_items(done(keys(600)))
     assert 60 <= len(held) <= 150
-    for number in range(12, 40):
+    for number in range(6, 40):
         assert 1 <= len(choose_items(done(keys(number)))) <= number // 2
 
 
