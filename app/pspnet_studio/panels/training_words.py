@@ -168,6 +168,8 @@ def outcome_words(outcome: Any, current_version: int | None) -> Outcome:
         )
     if outcome.old_mean_iou is None:
         return Outcome("done", tr("Version {number} is in use.").format(number=number), _before_after(outcome))
+    if outcome.mean_iou <= outcome.old_mean_iou:  # where a gain could not show, not to lose is enough: the reason tells
+        return Outcome("done", tr("Version {number} is in use.").format(number=number), str(outcome.reason))
     return Outcome("done", tr("Version {number} is better and in use.").format(number=number), _before_after(outcome))
 
 

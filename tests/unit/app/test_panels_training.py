@@ -247,8 +247,9 @@ def test_results_in_plain_words(outcome: Any, expected: list[str]) -> None:
     assert all(part in f"{words.title} {words.detail}" for part in expected)
 
 
-def test_without_evidence_it_never_says_better() -> None:
-    words = outcome_words(decided(2, True, None, None), 2)
+@pytest.mark.parametrize("outcome", [decided(2, True, None, None), decided(2, True, 0.5, 0.51, reason="Not lost.")])
+def test_without_evidence_it_never_says_better(outcome: Any) -> None:
+    words = outcome_words(outcome, 2)
     assert "better" not in words.title + words.detail
 
 
