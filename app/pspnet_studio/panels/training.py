@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 _CHOICES = (("quick", 60), ("quick", 180), ("full", 300), ("full", 1200), ("full", 3600))
 _REFRESH_DELAY_MS = 150
-_VERSIONS_SHARE = 0.42  # of the height of the panel, at most
+_VERSIONS_SHARE, _LEAST_SHARE = 0.42, 0.26  # of the height of the panel, at most; and while it runs
 
 
 class TrainingPanel(QWidget):
@@ -157,6 +157,7 @@ class TrainingPanel(QWidget):
         self._explanation.setText(explanation(self.mode, self.seconds, self._training.current_version is not None))
         hint = tr("Train on everything that is labelled, in the background (Ctrl+T)")
         self.start_button.setToolTip(hint if can_start or is_running else reason)
+        self._explanation.setVisible(not is_running)  # the curves have more to tell
         self._length_row.setCurrentWidget(self.length_box if waiting is None else self.waiting)
         if waiting is not None:
             self.waiting.show_wish(waiting_text(waiting))
@@ -265,6 +266,7 @@ class TrainingPanel(QWidget):
         self.run.begin()
         self.run.show()
         self.refresh()
+        self._fit_versions()
 
     def _on_stop_wanted(self) -> None:
         self.run.show_ending(tr("Stopping, then comparing…"))
@@ -283,6 +285,7 @@ class TrainingPanel(QWidget):
         self.result.show_outcome(words, changes, can_review and outcome is not None)
         self.result.setToolTip(getattr(outcome, "reason", ""))
         self.refresh()
+        self._fit_versions()
         self._area.verticalScrollBar().setValue(0)  # the button that had the focus is gone, and took the view along
 
     def _update_versions(self) -> None:
@@ -298,7 +301,8 @@ class TrainingPanel(QWidget):
         self._below.setMaximumHeight(max(height, self._below.minimumSizeHint().height()))
         if not self._is_split_by_hand:
             room = sum(self._splitter.sizes())
-            below = min(height, round(_VERSIONS_SHARE * room))
+            share = _LEAST_SHARE if self._training.is_running else _VERSIONS_SHARE
+            below = min(height, round(share * room))
             self._splitter.setSizes([room - below, below])
 
     def _on_splitter_moved(self) -> None:
