@@ -291,7 +291,7 @@ class Project:
             self.backups.keep_mask(item.key)
             plane_files.write_own(self._folder, item.key, class_map, provenance, self.classes)
             self.masks.wrote(item.key)
-        self.set_state(item.key, **PixelCounts.of(class_map, provenance).to_state())
+        self.set_state(item.key, class_ids=ids_of(class_map), **PixelCounts.of(class_map, provenance).to_state())
 
     def add_source(self, paths: Path | Iterable[Path]) -> Rescan:
         """Add folders or files, also from elsewhere; call :meth:`save` to keep them.
@@ -341,7 +341,7 @@ class Project:
         """Forget how much of the found mask of these items is labelled: it is another one now."""
         for key in keys:
             if not plane_files.mask_path(self._folder, key).exists() and self.state(key).total_px:
-                self.set_state(key, labelled_px=0, total_px=0, painted_px=None, accepted_px=None)
+                self.set_state(key, labelled_px=0, total_px=0, painted_px=None, accepted_px=None, class_ids=())
 
     def _set_sources(self, sources: NewSources) -> None:
         with self._lock:

@@ -70,6 +70,7 @@ class ItemState:
         total_px: All pixels then; 0 when they never were.
         painted_px: Those of the labelled ones that a hand painted; None when they were never counted.
         accepted_px: Those that were accepted from a prediction; None when they were never counted.
+        class_ids: Ids in the mask when it was last saved, ascending; empty when they were never looked for.
         unaided_blocks: Hexadecimal bit string of the blocks labelled before any prediction was shown.
         prediction_shown: Whether a prediction was ever on display over this item.
     """
@@ -79,6 +80,7 @@ class ItemState:
     total_px: int = 0
     painted_px: int | None = None
     accepted_px: int | None = None
+    class_ids: tuple[int, ...] = ()
     unaided_blocks: str = ""
     prediction_shown: bool = False
 
@@ -86,7 +88,8 @@ class ItemState:
         """Only what differs from a new item."""
         default = ItemState()
         fields = {name: getattr(self, name) for name in ItemState.__slots__}
-        return {name: value for name, value in fields.items() if value != getattr(default, name)}
+        row = {name: value for name, value in fields.items() if value != getattr(default, name)}
+        return row | {"class_ids": list(self.class_ids)} if self.class_ids else row
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> ItemState:
@@ -100,6 +103,7 @@ class ItemState:
             int(data.get("total_px", 0)),
             _count(data.get("painted_px")),
             _count(data.get("accepted_px")),
+            tuple(int(index) for index in data.get("class_ids", ())),
             str(data.get("unaided_blocks", "")),
             bool(data.get("prediction_shown", False)),
         )

@@ -14,11 +14,13 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Signal
 
+from pspnet_core.classes import ClassSet
 from pspnet_core.project.project import Item, ItemState, Status
 from pspnet_studio.messages import tr
 from pspnet_studio.model.list_roles import ItemRole as ItemRole
 from pspnet_studio.model.list_roles import SortBy as SortBy
 from pspnet_studio.model.list_roles import SuggestionSource, ThumbnailSource
+from pspnet_studio.model.search import row_matcher
 from pspnet_studio.model.session import Session
 
 _Index = QModelIndex | QPersistentModelIndex
@@ -76,6 +78,7 @@ class ItemListModel(QAbstractListModel):
         self.painted: list[float] = []
         self.accepted: list[float] = []
         self.imported: list[bool] = []
+        self.class_ids: list[tuple[int, ...]] = []
         self._counts: Counter[Status] = Counter()
         self._folded_keys: list[str] | None = None
         self._rows: dict[str, int] = {}
@@ -95,6 +98,7 @@ class ItemListModel(QAbstractListModel):
         self.painted = [_share(state.painted_px, state.total_px) for state in states]
         self.accepted = [_share(state.accepted_px, state.total_px) for state in states]
         self.imported = list(map(_is_imported, self.items, states))
+        self.class_ids = [state.class_ids for state in states]
         self._counts = Counter(self.statuses)
         self._folded_keys = None
         self._rows = {item.key: row for row, item in enumerate(self.items)}
@@ -113,6 +117,12 @@ class ItemListModel(QAbstractListModel):
         if self._folded_keys is None:
             self._folded_keys = [item.key.casefold() for item in self.items]
         return self._folded_keys
+
+    def searching(self, words: list[str]) -> Callable[[int], bool]:
+        """Says of a row whether it is found by all words (:func:`row_matcher`)."""
+        project, names = self._session.project, {status: status_text(status) for status in Status}
+        classes = ClassSet() if project is None else project.classes
+        return row_matcher(words, self.folded_keys(), self.statuses, self.class_ids, classes, names)
 
     def on_thumbnail_arrived(self, key: str) -> None:
         """Repaint the row whose thumbnail is there now."""
@@ -173,6 +183,7 @@ class ItemListModel(QAbstractListModel):
         pixels = state.labelled_px, state.painted_px, state.accepted_px
         shares = tuple(_share(count, state.total_px) for count in pixels)
         is_imported = _is_imported(self.items[row], state)
+        self.class_ids[row] = state.class_ids
         before = self.shares[row], self.painted[row], self.accepted[row]
         if (state.status, is_imported, shares) == (self.statuses[row], self.imported[row], before):
             return
@@ -247,7 +258,7 @@ class ItemFilterModel(QAbstractListModel):
         return None if row is None else self._place(row)
 
     def set_text(self, text: str) -> None:
-        """Show items whose key has every word of ``text``, regardless of case."""
+        """Show items that have every word of ``text`` in their key, as their status or as a class in their mask."""
         words = text.casefold().split()
         if words != self._words:
             self._words = words
@@ -284,8 +295,8 @@ class ItemFilterModel(QAbstractListModel):
         statuses, wanted, words = self._source.statuses, self._statuses, self._words
         kept = self._source.row_of(self._kept_key)
         if words:
-            keys = self._source.folded_keys()
-            return lambda row: row == kept or (statuses[row] in wanted and all(word in keys[row] for word in words))
+            is_found = self._source.searching(words)
+            return lambda row: row == kept or (statuses[row] in wanted and is_found(row))
         return lambda row: row == kept or statuses[row] in wanted
 
     def _sort_key(self) -> Callable[[int], float]:

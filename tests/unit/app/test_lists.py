@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PySide6.QtTest import QAbstractItemModelTester
 
+from pspnet_core.classes import ClassSet
 from pspnet_core.project.project import Status
 from pspnet_studio.model.lists import (
     ItemFilterModel,
@@ -119,6 +120,23 @@ def test_text_filter_wants_every_word_in_name_or_folder() -> None:
     assert shown.keys() == ["north/field1.jpg"]
     shown.set_text("")
     assert len(shown.keys()) == 3
+
+
+def test_text_filter_finds_a_status_and_the_classes_of_a_mask() -> None:
+    session, shown = make(["a.jpg", "b.jpg", "c/roadside.jpg"], b=Status.DONE)
+    assert session.project is not None
+    session.project.classes = ClassSet().add("Road").add("sky")
+    session.change("a.jpg", labelled_px=5, total_px=100, class_ids=(0, 1))
+    for text, found in {
+        "road": ["a.jpg", "c/roadside.jpg"],
+        "sky": ["a.jpg"],
+        "done": ["b.jpg"],
+        "done sky": [],
+        "sky a.j": ["a.jpg"],
+        "do": [],  # too short for anything but names
+    }.items():
+        shown.set_text(text)
+        assert shown.keys() == found
 
 
 def test_status_filter() -> None:

@@ -586,3 +586,14 @@ def test_pages_that_are_not_counted_in_time_come_later(tmp_path, monkeypatch) ->
     assert project.rescan().added == ()
     list(project.pages.look())
     assert project.rescan().added == ("a.tif#3",)
+
+
+def test_the_classes_of_a_saved_mask_are_remembered(root) -> None:
+    project = Project.open(root)
+    class_map, provenance = planes(class_id=1)
+    project.save_annotation(project.item("images/train/a.jpg"), class_map, provenance)
+    project.save()
+    expected = tuple(int(index) for index in np.unique(class_map) if index != 255)
+    again = Project.open(root)
+    assert again.state("images/train/a.jpg").class_ids == expected
+    assert again.state("images/train/b.png").class_ids == ()
