@@ -150,7 +150,7 @@ class TrainingPanel(QWidget):
         can_start, reason = self._training.can_start()
         is_running, waiting = self._training.is_running, self._training.waiting
         self.start_button.setEnabled(can_start or (is_running and waiting is None))
-        text = tr("Fine-tune once more after this") if is_running else tr("Fine-tune")
+        text = tr("Once more after this") if is_running else tr("Fine-tune")
         self.start_button.setText(tr("1 waiting") if waiting is not None else text)
         self._reason.setText("" if can_start or is_running else reason)
         self._reason.setVisible(bool(self._reason.text()))

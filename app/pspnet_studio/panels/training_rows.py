@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pspnet_studio.model.continuous import Continuous
 
 _MOST_IMAGES = 999
+_BOX_FRAME_PX = 46  # arrows and margins
 
 
 class WaitingRow(QWidget):
@@ -87,10 +88,11 @@ class ContinuousRow(QWidget):
     def __init__(self, continuous: Continuous, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._continuous = continuous
-        self.check_box = QCheckBox(tr("By itself after every"))
+        self.check_box = QCheckBox(tr("By itself every"))
         self.every_box = QSpinBox()
         self.every_box.setRange(1, _MOST_IMAGES)
         self.every_box.setKeyboardTracking(False)
+        self.every_box.setFixedWidth(self.fontMetrics().horizontalAdvance(str(_MOST_IMAGES)) + _BOX_FRAME_PX)
         self.every_box.setAccessibleName(tr("Corrected images from one fine-tune to the next"))
         indent_value(self.every_box)
         self._unit = make_label("", wrap=False)

@@ -272,6 +272,8 @@ class _Delegate(QStyledItemDelegate):
         painter.drawText(upper, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, title)
         if score := index.data(VersionRole.SCORE):
             text = score if score == "–" else tr("mIoU {score}").format(score=score)
+            if painter.fontMetrics().horizontalAdvance(f"{title}  {text}") > upper.width():
+                text = score
             painter.drawText(upper, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, text)
         painter.setFont(small(option.font))
         painter.setPen(t.muted)

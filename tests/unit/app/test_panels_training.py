@@ -80,7 +80,7 @@ def test_time_that_is_not_offered_can_be_set(rig: Rig) -> None:
 
 def test_one_more_waits_and_can_be_removed(rig: Rig, qtbot: QtBot) -> None:
     rig.training.start(60)
-    assert rig.panel.start_button.text() == "Fine-tune once more after this"
+    assert rig.panel.start_button.text() == "Once more after this"
     place = rig.panel.start_button.geometry()
     qtbot.mouseClick(rig.panel.start_button, Qt.MouseButton.LeftButton)
     assert rig.training.calls[-1] == ("enqueue", 60, "quick")
