@@ -7,7 +7,7 @@
 Each engine runs in a process of its own. ``peak_mb`` is what one prediction needs on top of the network that is ready
 to predict; ``resident_mb`` is what making that network ready took. ``cpu_seconds`` are those of all threads: on a busy
 machine they say more than ``seconds``. Labels are compared on whole photos of a data set with a checkpoint that was
-trained on it: the one that is given, or one that is trained first.
+trained on it: the one that is given, or one that is trained first; ``--images 0`` leaves that out.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--backbone", default="resnet50")
     parser.add_argument("--classes", type=int, default=150)
     parser.add_argument("--size", default="2048x1024", help="width x height")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=2, help="after one that is not counted")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--engines", nargs="+", help="instead of all that are here, such as 'torch bfloat16'")
     parser.add_argument("--checkpoint", type=Path, help="trained on --data; default: one is trained")
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--train-seconds", type=int, default=180)
-    parser.add_argument("--images", type=int, default=12, help="photos on which labels are compared")
+    parser.add_argument("--images", type=int, default=6, help="photos on which labels are compared")
     parser.add_argument("--mosaic", type=float, metavar="MP", help="a mosaic of photos of so many megapixels, and 3 MP")
     parser.add_argument("--overlay", action="store_true", help="first answer at 12 MP and fine one at 1 MP")
     parser.add_argument("--json", action="store_true")
@@ -61,7 +61,7 @@ def _options() -> argparse.Namespace:
 
 def _compare(options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint = options.checkpoint or _trained(options, Path(folder))
+        checkpoint = (options.checkpoint or _trained(options, Path(folder))) if options.images else None
         engines = options.engines or _probe(options, "engines")["engines"]
         plain = _probe(options, "speed", engine=PLAIN)
         labels = Path(folder) / "labels.npz"
