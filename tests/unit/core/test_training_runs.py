@@ -12,6 +12,7 @@ from pspnet_core.devices import Numerics, training_numerics  # noqa: E402
 from pspnet_core.errors import ImageReadError, StorageError, TrainingError  # noqa: E402
 from pspnet_core.models import PSPNetConfig  # noqa: E402
 from pspnet_core.training import LabelledImage, TrainConfig, fit, keeping, reading, run_state  # noqa: E402  # noqa: E402
+from pspnet_core.training import learner as learner_module  # noqa: E402
 from pspnet_core.training.config import Recipe  # noqa: E402
 from pspnet_core.training.events import Adjusted, Evaluated, Finished, Phase, Planned, Resumed, Step  # noqa: E402
 from pspnet_core.training.learner import Learner  # noqa: E402
@@ -382,7 +383,7 @@ def broken_loss(monkeypatch, steps):
 
 
 def test_a_broken_step_goes_back_with_half_the_rate(monkeypatch):
-    broken_loss(monkeypatch, {13})
+    broken_loss(monkeypatch, {7})  # of the fourth step: the network and its auxiliary head have one each
     factors = []
     step = Learner._update
     monkeypatch.setattr(Learner, "_update", lambda self, loss, f: (factors.append(f), step(self, loss, f))[1])
@@ -405,17 +406,6 @@ def test_it_gives_up_after_three_times(monkeypatch):
     assert [event.what for event in of(Adjusted, seen)] == ["rate"] * 3
 
 
-def full_memory(monkeypatch, fits):
-    forward = Learner._forward
-
-    def limited(self, images, *args):
-        if not fits(len(images), images[0].shape[0]):
-            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
-        return forward(self, images, *args)
-
-    monkeypatch.setattr(Learner, "_forward", limited)
-
-
 @pytest.mark.parametrize("error", [RuntimeError("MPS backend out of memory"), MemoryError()])
 def test_less_memory_means_smaller_crops(monkeypatch, error):
     recipe = replace(RECIPE, crop_px=96)
@@ -428,20 +418,32 @@ def test_less_memory_means_smaller_crops(monkeypatch, error):
 
     monkeypatch.setattr(Learner, "_forward", limited)
     events = list(fit(config(recipe=recipe, steps=3)))
-    (adjusted,) = of(Adjusted, events)
-    assert (adjusted.what, "64 pixels" in adjusted.detail) == ("memory", True)
+    first, second = of(Adjusted, events)
+    assert ("1 crop(s)" in first.detail, "64 pixels" in second.detail) == (True, True)
     assert sorted(losses(events)) == [1, 2, 3]
 
 
+def test_parts_of_a_batch_follow_from_the_configuration_alone():
+    def micro_batch(crop_px, backbone="efficientnet_lite0", device="cpu"):
+        told = config(
+            recipe=Recipe(batch_size=8, crop_px=crop_px), model=PSPNetConfig.preset("studio-fast", 3, backbone)
+        )
+        return learner_module._micro_batch(told, replace(plain(), device=torch.device(device)))
+
+    assert [micro_batch(px) for px in (96, 128, 192, 256, 320, 512)] == [8, 8, 3, 2, 1, 1]
+    assert micro_batch(128, "resnet50") == 1
+    assert micro_batch(512, device="cuda") == 8
+
+
 def test_batches_are_halved_before_crops(monkeypatch):
-    full_memory(monkeypatch, lambda count, size: count <= 1)
-    start = Learner.__init__
+    forward = Learner._forward
 
-    def as_on_a_gpu(self, *args):
-        start(self, *args)
-        self.micro_batch = 4
+    def limited(self, images, *args):
+        if len(images) > 1:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+        return forward(self, images, *args)
 
-    monkeypatch.setattr(Learner, "__init__", as_on_a_gpu)
+    monkeypatch.setattr(Learner, "_forward", limited)
     events = list(fit(config(recipe=replace(RECIPE, batch_size=4), steps=2)))
     assert [event.what for event in of(Adjusted, events)] == ["memory", "memory"]
     assert "2 crop(s)" in of(Adjusted, events)[0].detail
