@@ -71,6 +71,70 @@ def test_train_goes_on_from_a_checkpoint(data, checkpoint, tmp_path):
     assert run("train", data, "--out", tmp_path / "y.safetensors", "--init", checkpoint, "--steps", 1) == 0
 
 
+def test_train_goes_on_where_it_was_interrupted(data, tmp_path, capsys, monkeypatch):
+    from pspnet_core.training import loop
+    from pspnet_core.training.keeping import Keeper
+    from pspnet_core.training.learner import Learner
+
+    out, state = tmp_path / "x.safetensors", tmp_path / "x.safetensors.state"
+    make = Keeper.__init__
+
+    def at_once(self, *args):
+        make(self, *args)
+        self._period_s = 0.0
+
+    step = Learner.step
+
+    def interrupted(self, *args):
+        if self.num_steps == 2:
+            raise KeyboardInterrupt
+        yield from step(self, *args)
+
+    command = ("train", data, "--out", out, "--steps", 3, "--json")
+    assert run(*command) == 0
+    whole = [row["loss"] for row in rows(capsys.readouterr().out) if row["event"] == "step"]
+    monkeypatch.setattr(loop.Keeper, "__init__", at_once)
+    monkeypatch.setattr(Learner, "step", interrupted)
+    assert run(*command) == 1
+    assert "--resume" in capsys.readouterr().err
+    assert state.exists()
+    monkeypatch.setattr(Learner, "step", step)
+    assert run(*command, "--resume") == 0
+    events = rows(capsys.readouterr().out)
+    assert [row["step"] for row in events if row["event"] == "resumed"] == [2]
+    assert [row["loss"] for row in events if row["event"] == "step"] == whole[2:]
+    assert not state.exists()
+
+
+def test_train_without_resume_starts_anew(data, tmp_path, capsys):
+    state = tmp_path / "x.safetensors.state"
+    state.write_bytes(b"of another time")
+    assert run("train", data, "--out", tmp_path / "x.safetensors", "--steps", 1, "--json") == 0
+    assert not [row for row in rows(capsys.readouterr().out) if row["event"] == "adjusted"]
+    assert not state.exists()
+
+
+def test_quick_starts_from_the_version_in_use(tmp_path, checkpoint, capsys):
+    from pspnet_core.project.project import Project
+    from pspnet_core.training.versions import VersionStore
+
+    folder = write_data_set(tmp_path / "p", train=6, test=0)
+    project = Project.open(folder)
+    project.save()
+    known = load_checkpoint(checkpoint)
+    known.origin["projects"] = [project.uuid]
+    store = VersionStore(project.folder / "versions")
+    store.set_current(store.add(known, {}).number)
+    out = tmp_path / "x.safetensors"
+    assert run("train", folder, "--out", out, "--mode", "quick", "--steps", 1, "--json") == 0
+    metrics = rows(capsys.readouterr().out)[-1]["metrics"]
+    assert metrics["mode"] == "quick"
+    assert (metrics["train_images"], "holdout_images" in metrics) == (6, False)  # it knows all of them
+    assert load_checkpoint(out).origin["init"].endswith("checkpoint.safetensors")
+    assert run("train", folder, "--out", out, "--steps", 1) == 0
+    assert load_checkpoint(out).origin["init"] == "imagenet"
+
+
 def test_train_holds_out_part_of_train_without_val(tmp_path, capsys):
     folder = write_data_set(tmp_path / "d", train=7, test=0)
     assert run("train", folder, "--out", tmp_path / "z.safetensors", "--steps", 1, "--json") == 0
