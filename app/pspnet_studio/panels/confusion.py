@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -212,6 +213,7 @@ def percent_text(share: float) -> str:
     return "99.9" if 99.5 <= percent < 100 else f"{percent:.0f}"
 
 
+@lru_cache(maxsize=512)
 def swatch_icon(color: Color) -> QIcon:
     """A small square of a class's colour."""
     pixmap = QPixmap(2 * _SWATCH_PX, 2 * _SWATCH_PX)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from pspnet_studio.model.review import Reviews
 
 _PROGRESS_STEPS = 1000
+_MOST_ITEMS = 300  # the worst
 _ALL, _UNLEARNED = "all", "unlearned"
 
 
@@ -159,7 +159,7 @@ class ReviewPanel(QWidget):
         self.head.show_result(result)
         self._shown = result
         self._show_scores()
-        self.items.show_rows([_item_row(score) for score in result.items])
+        self.items.show_rows([_item_row(score) for score in result.items[:_MOST_ITEMS]])
         self.suspects.show_rows([_suspect_row(suspect, result.classes) for suspect in result.suspects])
         self.tabs.setTabText(
             2, tr("Labels ({count})").format(count=len(result.suspects)) if result.suspects else tr("Labels")
@@ -359,14 +359,14 @@ def _item_row(score: ItemScore) -> Row:
         else tr("learned from")
     )
     value = "–" if math.isnan(score.mean_iou) else f"{score.mean_iou:.2f}"
-    return Row(PurePosixPath(score.key).name, value, score, f"{wrong} · {learned}", bar=score.mean_iou)
+    return Row(score.key.rpartition("/")[2], value, score, f"{wrong} · {learned}", bar=score.mean_iou)
 
 
 def _suspect_row(suspect: Suspect, classes: ClassSet) -> Row:
     place = suspect.place
     names = {"true": _name(place.true_id, classes), "predicted": _name(place.predicted_id, classes)}
     title = tr("{true} → {predicted}?").format(**names)
-    detail = tr("{name} · {count} pixels").format(name=PurePosixPath(place.key).name, count=f"{place.area_px:,}")
+    detail = tr("{name} · {count} pixels").format(name=place.key.rpartition("/")[2], count=f"{place.area_px:,}")
     sure = tr("{percent} % sure").format(percent=round(100 * suspect.margin))
     return Row(title, sure, suspect, detail, _colors((place.true_id, place.predicted_id), classes))
 

@@ -13,7 +13,7 @@ from pspnet_core.models.config import PSPNetConfig  # noqa: E402
 from pspnet_core.models.pspnet import PSPNet  # noqa: E402
 from pspnet_core.project.project import Project, Split, Status  # noqa: E402
 from pspnet_core.training import review as review_module  # noqa: E402
-from pspnet_core.training.confusions import find_confusions  # noqa: E402
+from pspnet_core.training.confusions import area_of, find_confusions  # noqa: E402
 from pspnet_core.training.events import FinishEarly  # noqa: E402
 from pspnet_core.training.review import review  # noqa: E402
 from pspnet_core.training.review_events import Review, Reviewed, Reviewing  # noqa: E402
@@ -48,6 +48,22 @@ def test_the_largest_region_of_each_confusion_with_a_point_inside():
         assert labels[place.y, place.x] == place.true_id
         assert predicted[place.y, place.x] == place.predicted_id
     assert suspects == []
+
+
+def test_the_pixels_of_a_place_are_found_again_as_long_as_they_are_there():
+    labels = np.zeros((60, 80), np.uint8)
+    predicted = labels.copy()
+    predicted[10:20, 30:50] = 1
+    predicted[12:14, 34:60] = 0  # a hole
+    (place, *_), _ = run(find_confusions("a", labels, predicted))
+    inside = place.rect.slices
+    rect, mask = area_of(place, labels[inside], predicted[inside])
+    assert rect == place.rect
+    assert mask.sum() == place.area_px
+    labels[place.y, place.x] = 1
+    assert area_of(place, labels[inside], predicted[inside]) is None
+    with pytest.raises(ValueError, match="labels"):
+        area_of(place, labels, predicted[inside])
 
 
 def test_unlabelled_pixels_are_no_confusion():
