@@ -147,7 +147,7 @@ _LONGER = {
     "app/pspnet_studio/model/session.py Session": 387,
     "app/pspnet_studio/model/tool_specs.py _selection_tools": 70,
     "app/pspnet_studio/model/tool_specs.py tool_specs": 52,
-    "app/pspnet_studio/windows/actions.py action_table": 221,
+    "app/pspnet_studio/windows/actions.py action_table": 230,
     "app/pspnet_studio/windows/annotation_import_flow.py _write": 54,
     "app/pspnet_studio/windows/commands.py Commands": 314,
     "app/pspnet_studio/windows/commands.py __init__": 54,
