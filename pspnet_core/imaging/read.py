@@ -8,6 +8,7 @@ cannot read or reads wrongly.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,13 +28,14 @@ from pspnet_core.imaging.decoding import (
     decoder,
     decoding,
 )
+from pspnet_core.imaging.medical import MEDICAL_SUFFIXES, is_medical, read_slice, read_volume
 from pspnet_core.imaging.png_chunks import exif_in_png
 from pspnet_core.imaging.rgb import SIXTEEN_BIT_GREY, bands_to_rgb, to_eight_bits, to_rgb
 from pspnet_core.imaging.tiff_chain import chain, is_tiff
 from pspnet_core.imaging.tiff_file import open_tiff_page
 from pspnet_core.types import RgbImage
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"}) | MEDICAL_SUFFIXES
 """Suffixes (lower case) of files that are taken for images."""
 
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
@@ -67,6 +69,12 @@ class ImageInfo:
         return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
 
 
+def is_image_name(path: str | Path) -> bool:
+    """Whether a file is taken for an image, by its name."""
+    name = os.fspath(path).lower()
+    return os.path.splitext(name)[1] in IMAGE_SUFFIXES or name.endswith(".nii.gz")
+
+
 def read_info(path: Path, page: int = 0) -> ImageInfo:
     """Size and kind of an image; reads the header only.
 
@@ -77,6 +85,10 @@ def read_info(path: Path, page: int = 0) -> ImageInfo:
     Raises:
         ImageReadError: The file is missing, damaged, too large, or not an image.
     """
+    if is_medical(path):
+        volume = read_volume(path)
+        check_page(path, page, volume.num_slices)
+        return ImageInfo(volume.width, volume.height, 1, volume.bits, "volume", volume.num_slices)
     with decoding(path), open(path, "rb") as stream:
         if _pillow_misreads(stream):
             return _tiff_info(path, page)
@@ -105,6 +117,8 @@ def read_bits(path: Path, page: int = 0) -> int:
     Raises:
         ImageReadError: As :func:`read_info`.
     """
+    if is_medical(path):
+        return min(8, read_volume(path).bits)  # how it comes to 8 bits is not to be chosen
     with decoding(path), open(path, "rb") as stream:
         try:
             with decoder():
@@ -136,6 +150,8 @@ def read_image(path: Path, page: int = 0, max_side: int | None = None) -> RgbIma
     """
     if max_side is not None and max_side < 1:
         raise ValueError(f"max_side must be at least 1, got {max_side}")
+    if is_medical(path):
+        return _reduced(read_slice(path, page), max_side)
     with decoding(path), open(path, "rb") as stream:
         if _pillow_misreads(stream):
             return _reduced(_read_tiff(path, page), max_side)

@@ -123,13 +123,10 @@ def sample_video(video: Path, folder: Path, sampling: Sampling) -> Iterator[Vide
         next_s, then = 0.0, time.monotonic()
         while capture.grab():
             seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            if sampling.every_frames is not None:
-                is_taken = number % sampling.every_frames == 0
-            else:
-                assert sampling.every_s is not None
-                is_taken = number == 0 or seconds >= next_s - 1e-6
-                if is_taken:
-                    next_s = (np.floor(seconds / sampling.every_s + 1e-6) + 1) * sampling.every_s
+            if sampling.every_s is None:
+                is_taken = number % (sampling.every_frames or 1) == 0
+            elif is_taken := number == 0 or seconds >= next_s - 1e-6:
+                next_s = (np.floor(seconds / sampling.every_s + 1e-6) + 1) * sampling.every_s
             if is_taken:
                 path = folder / f"{video.stem}_f{number:06d}{sampling.suffix}"
                 if path.exists():

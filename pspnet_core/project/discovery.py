@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pspnet_core.imaging.class_maps import MASK_SUFFIXES
-from pspnet_core.imaging.read import IMAGE_SUFFIXES
+from pspnet_core.imaging.read import is_image_name
 from pspnet_core.project.records import Item, Notice, Split
 
 _MASK_FOLDERS = frozenset({"masks", "mask"})
@@ -155,8 +155,7 @@ def _sort_in(entry: os.DirEntry[str], parts: Parts, tree: _Tree, pending: list[P
     if is_folder:
         (linked if entry.is_symlink() else pending).append(parts)
         return
-    suffix = os.path.splitext(entry.name)[1].lower()
-    if suffix not in IMAGE_SUFFIXES:
+    if not is_image_name(entry.name):
         tree.num_other_files += 1
     elif is_file:
         tree.files.append(parts)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from pspnet_core.errors import ImageReadError
+from pspnet_core.imaging.medical import is_medical, read_volume
 from pspnet_core.imaging.source import FileVersion
 from pspnet_core.imaging.tiff_chain import own_pages
 from pspnet_core.project.records import Item
@@ -41,7 +43,7 @@ class PageCounts:
         unknown: list[Path] = []
         deadline = time.monotonic() + budget_s
         for item in items:
-            if item.image_path.suffix.lower() not in _TIFF_SUFFIXES:
+            if item.image_path.suffix.lower() not in _TIFF_SUFFIXES and not is_medical(item.image_path):
                 found.append(item)
                 continue
             pages, is_sure = self._pages(item.image_path, time.monotonic() < deadline)
@@ -75,9 +77,16 @@ class PageCounts:
             return known[1], True
         if not may_look:
             return ((0,) if known is None else known[1]), False
-        pages = tuple(own_pages(path))
+        pages = tuple(_slices(path) if is_medical(path) else own_pages(path))
         self._known[path] = version, pages
         return pages, True
+
+
+def _slices(path: Path) -> range:
+    try:
+        return range(read_volume(path).num_slices)
+    except ImageReadError:
+        return range(1)  # who opens it is told
 
 
 def _version(path: Path) -> FileVersion | None:

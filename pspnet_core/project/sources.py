@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pspnet_core.errors import ProjectError
-from pspnet_core.imaging.read import IMAGE_SUFFIXES
+from pspnet_core.imaging.read import IMAGE_SUFFIXES, is_image_name
 from pspnet_core.project.store import Source
 
 
@@ -44,7 +44,7 @@ def plan_sources(
 def _check(root: Path, path: Path) -> None:
     if not path.exists():
         raise ProjectError(f"{path.name} is not there.", f"{path}.", "Check the path.")
-    if path.is_file() and path.suffix.lower() not in IMAGE_SUFFIXES:
+    if path.is_file() and not is_image_name(path):
         known = ", ".join(sorted(IMAGE_SUFFIXES))
         raise ProjectError(f"{path.name} is not an image.", f"{path}; known are {known}.", "Add images or folders.")
     if path != root and root.is_relative_to(path):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pspnet_core.errors import ProjectError
-from pspnet_core.imaging.read import IMAGE_SUFFIXES
+from pspnet_core.imaging.read import IMAGE_SUFFIXES, is_image_name
 from pspnet_core.project.places import OWN_FOLDER
 
 
@@ -39,7 +39,7 @@ def plan_intake(paths: Sequence[Path]) -> Intake:
         if not path.exists():
             raise ProjectError(f"{path} does not exist.", remedy="Check the path, or drop the folder on the window.")
     folders = [_project_root(Path(os.path.abspath(path))) for path in paths if path.is_dir()]
-    files = [Path(os.path.abspath(p)) for p in paths if p.is_file() and p.suffix.lower() in IMAGE_SUFFIXES]
+    files = [Path(os.path.abspath(p)) for p in paths if p.is_file() and is_image_name(p)]
     if folders:
         return Intake(folders[0], None, (*folders[1:], *files))
     if not files:
