@@ -17,7 +17,9 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pspnet_core.classes import ClassSet
 from pspnet_core.imaging.planes import PlaneStore
 from pspnet_core.types import UNLABELLED, Rect
+from pspnet_studio.bootstrap import make_application
 from pspnet_studio.canvas.view import CanvasView
+from pspnet_studio.collector import Collector
 from pspnet_studio.model.document import Document
 from pspnet_studio.model.tool_state import ToolState
 from tests.benchmarks.painting import _STROKE, _VIEW, path
@@ -39,7 +41,8 @@ class _View(CanvasView):
 
 def run(size: int, radii: list[int], moves: int, while_training: bool) -> dict[str, Any]:
     """All rows of one image size."""
-    app = QApplication([])
+    app = make_application(("painting",))  # threads take turns, and garbage is collected, as in the program
+    Collector(app)
     process = psutil.Process()
     before = process.memory_info().rss
     image = _picture(size)
