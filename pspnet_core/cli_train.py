@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pspnet_core.atomic import check_place
 from pspnet_core.cli_output import Output
 from pspnet_core.cli_weights import check_options, check_stem, initial_checkpoint, provide_weights
-from pspnet_core.errors import DataError, PspnetError
+from pspnet_core.errors import DataError, PspnetError, StorageError
 from pspnet_core.pretrained import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SECONDS = {"quick": 60.0, "full": 300.0}
 DEFAULT_PRESET = "studio-fast"
+_HOW_TO_GO_ON = "Go on where it ended with the same command and --resume."
 _HOLD_OUT_FROM = 6  # images of train, when there is no val
 
 
@@ -74,14 +75,14 @@ def _run(config: TrainConfig, group: Group, options: argparse.Namespace, output:
                 save_checkpoint(event.checkpoint, options.out)
                 metrics = event.metrics
                 output.text(f"Trained {metrics['steps']} steps in {metrics['seconds']:.0f} s: {options.out}")
+    except StorageError as error:
+        if not config.state_file.exists():
+            raise
+        raise StorageError(error.title, error.detail, f"Free some space. {_HOW_TO_GO_ON}") from error
     except KeyboardInterrupt:
         if not config.state_file.exists():
             raise
-        raise PspnetError(
-            "Interrupted.",
-            f"What was learned is kept in {config.state_file}.",
-            "Go on with the same command and --resume.",
-        ) from None
+        raise PspnetError("Interrupted.", f"What was learned is kept in {config.state_file}.", _HOW_TO_GO_ON) from None
 
 
 def _usual_start(options: argparse.Namespace, output: Output) -> str:

@@ -21,8 +21,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.scaling_worker import BATCH
-
 STEPS = 20
 
 
@@ -32,12 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=STEPS, help="of the runs whose losses are compared")
     parser.add_argument("--speed-steps", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=8, help="crops of all processes together, for the speed")
     parser.add_argument("--crop", type=int, default=256, help="side of the crops whose speed is measured")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     rows = []
     for _ in range(options.repeats):  # in turn, so that other work on the machine meets both
-        rows += [speed(count, options.speed_steps, options.crop) for count in (1, options.processes)]
+        rows += [speed(count, options.speed_steps, options.batch, options.crop) for count in (1, options.processes)]
     one, many = (statistics.median(r["images_per_s"] for r in rows[i::2]) for i in (0, 1))
     result = {
         "processes": options.processes,
@@ -46,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "ratio": round(many / one, 3),
         "loss_difference": loss_difference(options.processes, options.steps),
         "after_kill": after_kill(options.processes, options.steps),
-        "batch": BATCH,
+        "batch": options.batch,
         "crop_px": options.crop,
         "cores": os.cpu_count(),
         "load1": round(os.getloadavg()[0], 2),
@@ -54,10 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(json.dumps(result) if options.json else json.dumps(result, indent=2))
 
 
-def speed(processes: int, steps: int, crop_px: int) -> dict[str, Any]:
+def speed(processes: int, steps: int, batch: int, crop_px: int) -> dict[str, Any]:
     """Images per second of the usual network in its usual numbers, after the first five steps."""
-    told = launch(processes, "--steps", str(steps), "--crop", str(crop_px), "--pin")
-    return {"images_per_s": BATCH / statistics.median(told["step_s"][5:])}
+    told = launch(processes, "--steps", str(steps), "--batch", str(batch), "--crop", str(crop_px), "--pin")
+    return {"images_per_s": batch / statistics.median(told["step_s"][5:])}
 
 
 def loss_difference(processes: int, steps: int) -> float:

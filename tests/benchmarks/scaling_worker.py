@@ -20,7 +20,6 @@ from tests.helpers.tiny import CLASSES, picture
 if TYPE_CHECKING:
     from pspnet_core.training import TrainConfig
 
-BATCH = 4
 NUM_IMAGES = 8
 
 
@@ -42,7 +41,9 @@ def train_config(options: argparse.Namespace) -> TrainConfig:
 
     network = PSPNetConfig.studio_fast(len(CLASSES))
     network = small(network) if options.small else network
-    recipe = Recipe(batch_size=BATCH, crop_px=options.crop, warmup_steps=5, frozen_stages=4 if options.small else 1)
+    recipe = Recipe(
+        batch_size=options.batch, crop_px=options.crop, warmup_steps=5, frozen_stages=4 if options.small else 1
+    )
     return TrainConfig(
         train=[LabelledImage(f"p{seed}", partial(sparse, seed)) for seed in range(NUM_IMAGES)],
         classes=CLASSES,
@@ -62,6 +63,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--crop", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=4, help="crops of all processes together")
     parser.add_argument("--exact", action="store_true", help="float64, no dropout")
     parser.add_argument("--small", action="store_true", help="only a narrow head learns")
     parser.add_argument("--pin", action="store_true", help="a core of its own")

@@ -106,6 +106,33 @@ def test_train_goes_on_where_it_was_interrupted(data, tmp_path, capsys, monkeypa
     assert not state.exists()
 
 
+def test_a_full_disk_at_the_end_loses_nothing(data, tmp_path, capsys, monkeypatch):
+    from pspnet_core.errors import StorageError
+    from pspnet_core.models import checkpoint
+    from pspnet_core.training import keeping
+
+    make, save = keeping.Keeper.__init__, checkpoint.save_checkpoint
+
+    def at_once(self, *args):
+        make(self, *args)
+        self._period_s = 0.0
+
+    def full(*_):
+        raise StorageError("The disk is full: x.safetensors could not be written.")
+
+    monkeypatch.setattr(keeping.Keeper, "__init__", at_once)
+    monkeypatch.setattr(checkpoint, "save_checkpoint", full)
+    out = tmp_path / "x.safetensors"
+    assert run("train", data, "--out", out, "--steps", 2, "--json") == 1
+    told = capsys.readouterr()
+    assert "--resume" in told.err
+    monkeypatch.setattr(checkpoint, "save_checkpoint", save)
+    assert run("train", data, "--out", out, "--steps", 2, "--json", "--resume") == 0
+    events = rows(capsys.readouterr().out)
+    assert not [row for row in events if row["event"] == "step"]
+    assert events[-1]["checkpoint"] == rows(told.out)[-1]["checkpoint"] == load_checkpoint(out).id
+
+
 def test_train_without_resume_starts_anew(data, tmp_path, capsys):
     state = tmp_path / "x.safetensors.state"
     state.write_bytes(b"of another time")
