@@ -115,7 +115,8 @@ def engine_steps(model: PSPNet, device: torch.device, folder: Path | None = None
     if (engine := _known(makers, file)) is not None:
         yield engine
         return
-    best, seconds = makers[0][1](), {}
+    best = makers[0][1]()
+    seconds: dict[str, float] = {}
     for step in _fastest(best, makers, seconds):
         best = step or best
         yield None

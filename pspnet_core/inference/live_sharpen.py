@@ -111,8 +111,8 @@ def coarse(classes: ClassMap, confidence: NDArray[np.uint8], height: int, width:
         for length, cells in zip((height, width), classes.shape, strict=True)
     )
     # Five times as fast as resizing in OpenCV: most of it copies rows.
-    large = [plane.take(columns, axis=1).take(rows, axis=0) for plane in (classes, confidence)]
-    return Prediction(*large, cell_px=(height * width / classes.size) ** 0.5)
+    large, sure = (plane.take(columns, axis=1).take(rows, axis=0) for plane in (classes, confidence))
+    return Prediction(large, sure, cell_px=(height * width / classes.size) ** 0.5)
 
 
 def fine(planes: Planes, class_ids: Sequence[int], height: int, width: int) -> Iterator[Prediction | None]:
