@@ -16,10 +16,11 @@ from pytestqt.qtbot import QtBot
 
 torch = pytest.importorskip("torch")
 
+from pspnet_core.devices import numerics_for  # noqa: E402
 from pspnet_core.errors import ImageReadError  # noqa: E402
 from pspnet_core.imaging.opening import OpenStep  # noqa: E402
 from pspnet_core.imaging.source import ArraySource  # noqa: E402
-from pspnet_core.inference import Predictor  # noqa: E402
+from pspnet_core.inference import Predictor, engines  # noqa: E402
 from pspnet_core.models import PSPNet, PSPNetConfig  # noqa: E402
 from pspnet_core.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint  # noqa: E402
 from pspnet_core.project.project import Project  # noqa: E402
@@ -179,6 +180,26 @@ def test_the_first_answer_comes_from_half_of_the_image_within_bounds(
     found = next(event for event in events if isinstance(event, Coarse)).prediction
     assert found.class_map.shape == size
     assert found.cell_px == 1  # finer parts are written into it
+
+
+def test_what_an_earlier_measurement_found_computes_in_the_window(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[str] = []
+
+    class Fast(engines.TorchEngine):
+        def __call__(self, x: Any) -> Any:
+            used.append("fast")
+            return super().__call__(x)
+
+    def remembered(model: Any, device: Any) -> engines.Engine:
+        return Fast(model, numerics_for(device))
+
+    monkeypatch.setattr(engines, "remembered_engine", remembered)
+    preview = np.zeros((60, 90, 3), np.uint8)
+    events = list(PredictionEngine("cpu").predict(Request(checkpoint, 60, 90, preview=preview)))
+    assert isinstance(events[-1], Coarse)
+    assert used
 
 
 def test_neighbours_are_predicted_ahead(qtbot: QtBot, rigs: list[Rig], folder: Path) -> None:
