@@ -161,10 +161,15 @@ class ItemLocks:
         return lost
 
     def holder(self, key: str) -> Holder | None:
-        """Who else has the lock now; None when nobody has. Raises: StorageError (it could not be read)."""
+        """Who else has the lock now; None when nobody has, or who had it has died on this machine.
+
+        Raises:
+            StorageError: It could not be read.
+        """
         path = self._path(key)
         try:
-            return None if key in self._held else _read(path)
+            found = None if key in self._held else _read(path)
+            return None if found is None or _remove_dead(path) else found
         except OSError as error:
             raise storage_error(path, error) from error
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pspnet_core.errors import ImageReadError
-from pspnet_core.imaging.medical import is_medical, read_volume
+from pspnet_core.imaging.medical import MEDICAL_SUFFIXES, is_medical, read_volume
 from pspnet_core.imaging.source import FileVersion
 from pspnet_core.imaging.tiff_chain import own_pages
 from pspnet_core.project.records import Item
@@ -16,7 +16,7 @@ from pspnet_core.project.records import Item
 BUDGET_S = 0.3
 """So long files are looked at while somebody waits for the project; the others follow (:meth:`PageCounts.look`)."""
 
-_TIFF_SUFFIXES = (".tif", ".tiff")
+_WITH_PAGES = (".tif", ".tiff", *MEDICAL_SUFFIXES, ".nii.gz")
 _STEP_S = 0.1
 
 
@@ -43,7 +43,9 @@ class PageCounts:
         unknown: list[Path] = []
         deadline = time.monotonic() + budget_s
         for item in items:
-            if item.image_path.suffix.lower() not in _TIFF_SUFFIXES and not is_medical(item.image_path):
+            if not item.key.lower().endswith(
+                _WITH_PAGES
+            ):  # of 100,000 paths each one asked takes a quarter of a second
                 found.append(item)
                 continue
             pages, is_sure = self._pages(item.image_path, time.monotonic() < deadline)

@@ -232,8 +232,10 @@ def test_two_processes_never_write_one_mask(root: Path, other: Other) -> None:
 def test_the_lock_of_a_process_that_was_killed_is_free_at_once(root: Path, other: Other) -> None:
     project = Project.open(root)
     assert other("acquire") == "mine"
+    assert project.locks.holder(KEY) is not None
     other.process.send_signal(signal.SIGKILL)
     other.process.wait()
+    assert project.locks.holder(KEY) is None
     assert project.locks.acquire(KEY) is None
 
 
