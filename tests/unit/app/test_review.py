@@ -206,6 +206,25 @@ def test_cancelled_it_leaves_the_result_before(qtbot: QtBot, studio: Studio, mon
     assert reviews.result is before
 
 
+def test_the_window_closes_in_the_middle_of_it(qtbot: QtBot, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[bool] = []
+
+    def endless(*_: object) -> Iterator[Any]:
+        try:
+            while True:
+                time.sleep(0.005)
+                yield Reviewing(1, 3, 0.4, "a")
+        finally:
+            closed.append(True)
+
+    monkeypatch.setattr("pspnet_core.training.review.review", endless)
+    studio.learning.reviews.start()
+    qtbot.waitUntil(lambda: studio.window.review_panel.head.progress.value() > 0, timeout=20_000)
+    studio.window.close()
+    qtbot.waitUntil(lambda: not studio.window.isVisible(), timeout=30_000)
+    assert closed == [True]
+
+
 def test_without_a_version_it_says_what_to_do(qtbot: QtBot, studio: Studio) -> None:
     studio.session.close_project()
     assert "Fine-tune first" in studio.window.review_panel.words
