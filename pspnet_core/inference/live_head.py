@@ -18,6 +18,7 @@ from pspnet_core.inference.kept_rows import KeptRows
 from pspnet_core.inference.live_scoring import Scorer, in_cells
 from pspnet_core.inference.live_sharpen import Planes, Sharpener, best_of, fine, softmax
 from pspnet_core.inference.live_solver import Solution, fit_logistic
+from pspnet_core.inference.live_trust import belief
 from pspnet_core.types import UNLABELLED, ClassMap, Prediction, Rect
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ _MAX_ROWS = 3_000  # of this image; a fit then takes some ten milliseconds
 _MAX_KNOWN = 20_000
 _UNKNOWN_LOGIT = -4.0  # log odds of a class that the prior does not know
 _ANCHORS, _ANCHOR_WEIGHT = 500, 0.5
-_DOUBTED = 0.02  # share of the image that a hand had to put right at which the prior counts half
 _FREQUENCY_SHARE, _FREQUENCY_ROUNDS, _FREQUENCY_CELLS = 0.35, 3, 4_000
 _UNMARKED_CELLS, _UNMARKED_WEIGHT = 1_000, 0.2
 _FORGOTTEN = 0.03
@@ -71,6 +71,7 @@ class LiveHead:
         num_classes: Class ids are below this number.
         prior: What a model says about the image; the answer departs from it only where strokes say so.
         kept: Marked cells of earlier images.
+        trust: In the prior, see :func:`~pspnet_core.inference.live_trust.trust_in`.
 
     Raises:
         ValueError: The number of classes is not 1 to 255.
@@ -82,6 +83,7 @@ class LiveHead:
         num_classes: int,
         prior: LogitGrid | None = None,
         kept: KeptRows | None = None,
+        trust: float = 1.0,
     ) -> None:
         if not 1 <= num_classes <= UNLABELLED:
             raise ValueError(f"number of classes must be 1 to {UNLABELLED}, found {num_classes}")
@@ -102,16 +104,16 @@ class LiveHead:
         self._prior_ids: tuple[int, ...] = ()
         self._prior: Planes | None = None
         self._belief = 1.0  # in the prior
-        self.set_prior(prior)
+        self.set_prior(prior, trust)
 
     @property
     def features(self) -> ImageFeatures:
         """What it rests on."""
         return self._features
 
-    def set_prior(self, prior: LogitGrid | None) -> None:
-        """Replace the prior; the next fit starts from nothing."""
-        self._solution = None
+    def set_prior(self, prior: LogitGrid | None, trust: float = 1.0) -> None:
+        """Replace the prior, and the trust in it; the next fit starts from nothing."""
+        self._solution, self._trust = None, trust
         self._prior = None if prior is None else in_cells(prior, *self._features.grid)
         self._prior_ids = () if prior is None else prior.class_ids
 
@@ -162,9 +164,10 @@ class LiveHead:
         ids = self._class_ids(marked)
         if not ids:
             return None
-        # Nothing is added to the prior before a hand has spoken.
+        # Nothing is added to a prior that is fully trusted before a hand has spoken.
         has_spoken = (marked != UNLABELLED).any() or (erased is not None and (erased != UNLABELLED).any())
-        if len(ids) == 1 or (self._prior is not None and not has_spoken):
+        is_enough = self._trust >= 1.0 or self._kept is None
+        if len(ids) == 1 or (self._prior is not None and not has_spoken and is_enough):
             self._solution, self._belief = None, 1.0
         else:
             self._fit(ids, marked, erased)
@@ -235,7 +238,7 @@ class LiveHead:
         importance = [part.importance for part in parts]
         offset = None
         if self._prior is not None:
-            self._belief = _belief(self.prior_classes(), marked, erased)
+            self._belief = self._trust * belief(self.prior_classes(), marked, erased)
             scores = [self._prior_at(part.cells, ids) for part in parts]
             anchors = self._order[:_ANCHORS]
             there = self._prior_at(anchors, ids)
@@ -361,22 +364,6 @@ class _Part:
     cells: NDArray[np.intp]
     allowed: NDArray[np.bool_]
     importance: NDArray[np.float32]
-
-
-def _belief(said: ClassMap, marked: ClassMap, erased: ClassMap | None) -> float:
-    """By how much a prior counts: the less, the more of the image a hand had to put right.
-
-    A version that knows little of such an image would otherwise hold against every stroke, everywhere.
-
-    Args:
-        said: (cells) uint8, the classes of the prior.
-        marked: (cells) uint8 class ids, 255 where nothing is marked.
-        erased: (cells) uint8 class ids that were taken away, 255 elsewhere.
-    """
-    num_wrong = np.count_nonzero((marked != UNLABELLED) & (marked != said))
-    if erased is not None:
-        num_wrong += np.count_nonzero((erased != UNLABELLED) & (erased == said))
-    return 1 / (1 + num_wrong / (_DOUBTED * said.size))
 
 
 def _balanced(class_ids: NDArray[np.uint8]) -> NDArray[np.float32]:

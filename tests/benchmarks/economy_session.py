@@ -114,6 +114,7 @@ class Desk:
         self._summaries: Mapping[str, ImageSummary] = {key: ImageSummary(c) for key, c in self._cells.items()}
         self._labelled_px: dict[int, int] = {}
         self.predictor: Predictor | None = None
+        self._num_images: int | None = None  # from which the version learned
         self.page: Page | None = None
 
     # --- versions
@@ -124,11 +125,12 @@ class Desk:
         from pspnet_core.training.versions import VersionStore
 
         self.predictor = Predictor(VersionStore(self.project.folder / "versions").load(number), "cpu")
+        self._num_images = record.get("num_images")
         counts = record.get("metrics", {}).get("labelled_px", {})
         self._labelled_px = {int(index): int(count) for index, count in counts.items()}
         self._summaries = {key: ImageSummary(cells) for key, cells in self._cells.items()}
         if self.page is not None:
-            self.page.fit.set_prior(self._logits(self.page.image))
+            self.page.fit.set_prior(self._logits(self.page.image), self._num_images)
             self._note_shown(self.page)
             self._refine(self.page, ())
 
@@ -159,7 +161,9 @@ class Desk:
         kept = read_kept(self.project.folder / _LIVE, item.key, self.project.classes.indices)
         prior = None if self.predictor is None else self._logits(image)
         empty = np.full(truth.shape, UNLABELLED, np.uint8), np.zeros(truth.shape, np.uint8)
-        self.page = page = Page(item, image, truth, *empty, LiveFit(self._extractor.features(image), prior, kept))
+        self.page = page = Page(
+            item, image, truth, *empty, LiveFit(self._extractor.features(image), prior, kept, self._num_images)
+        )
         if prior is not None:
             self._note_shown(page)
         self._refine(page, (Rect.of_array(truth),))

@@ -94,13 +94,17 @@ class LiveFit:
         features: Of the image.
         prior: What the current version says, if there is one.
         kept: Rows of earlier images, if there are any.
+        num_images: From which the version learned; None where nobody knows.
     """
 
-    def __init__(self, features: ImageFeatures, prior: LogitGrid | None, kept: KeptRows | None) -> None:
+    def __init__(
+        self, features: ImageFeatures, prior: LogitGrid | None, kept: KeptRows | None, num_images: int | None = None
+    ) -> None:
         from pspnet_core.inference.live_head import LiveHead
+        from pspnet_core.inference.live_trust import trust_in
 
         self._features = features
-        self._head = LiveHead(features, UNLABELLED, prior, kept)
+        self._head = LiveHead(features, UNLABELLED, prior, kept, trust_in(num_images))
         self._prior, self._has_kept = prior, kept is not None
         self._marked: ClassMap = np.full(features.grid, UNLABELLED, np.uint8)
         self._erased: ClassMap = np.full(features.grid, UNLABELLED, np.uint8)
@@ -108,10 +112,12 @@ class LiveFit:
         self._painted: ClassMap | None = None
         self._answered: ClassMap = np.full(features.grid, UNLABELLED, np.uint8)  # what was shown in each cell
 
-    def set_prior(self, prior: LogitGrid | None) -> None:
-        """Another version predicts."""
+    def set_prior(self, prior: LogitGrid | None, num_images: int | None = None) -> None:
+        """Another version predicts, which learned from so many images (None where nobody knows)."""
+        from pspnet_core.inference.live_trust import trust_in
+
         self._prior = prior
-        self._head.set_prior(prior)
+        self._head.set_prior(prior, trust_in(num_images))
 
     def set_kept(self, kept: KeptRows | None) -> None:
         """Replace the rows of earlier images."""

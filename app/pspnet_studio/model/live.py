@@ -174,7 +174,7 @@ class Live(QObject):
         )
 
     def _begin(self, document: Document, features: ImageFeatures, kept: KeptRows | None) -> None:
-        prior = self._predictions.logits_of(document.item_key)
+        prior, num_images = self._predictions.logits_of(document.item_key), self._predictions.num_images_learned
 
         def on_done(fit: LiveFit) -> None:
             self._preparing = None
@@ -188,7 +188,7 @@ class Live(QObject):
 
         self._preparing = self._session.runner.call(
             Lane.LIVE,
-            lambda: LiveFit(features, prior, kept),
+            lambda: LiveFit(features, prior, kept, num_images),
             name=tr("preparing live refine"),
             priority=Priority.VISIBLE,
             on_done=on_done,
@@ -288,10 +288,10 @@ class Live(QObject):
         document, fit = self._document, self._fit
         if document is None or fit is None:
             return
-        prior = self._predictions.logits_of(document.item_key)
+        prior, num_images = self._predictions.logits_of(document.item_key), self._predictions.num_images_learned
         self._session.runner.call(
             Lane.LIVE,
-            lambda: fit.set_prior(prior),
+            lambda: fit.set_prior(prior, num_images),
             name=tr("refining"),
             priority=Priority.REFINE,
             on_error=self._on_error,

@@ -133,6 +133,14 @@ class Predictions(QObject):
         """Number of the version whose own prediction of an image is there; None where there is none."""
         return self._training.current_version if self.base_of(item_key) is not None else None
 
+    @property
+    def num_images_learned(self) -> int | None:
+        """From how many images the current version learned; None where its record does not tell."""
+        current = self._training.current_version
+        record = next((v.record for v in self._training.versions() if v.number == current), {})
+        num_images = record.get("num_images")
+        return num_images if isinstance(num_images, int) else None
+
     # --- the open image
 
     def _on_document_changed(self) -> None:

@@ -12,9 +12,10 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from pspnet_core.inference.logits import LogitGrid
+from pspnet_core.training.versions import Version
 from pspnet_core.types import UNLABELLED, Prediction, Rect
 from pspnet_studio.bootstrap import Studio
-from pspnet_studio.jobs.live import read_kept
+from pspnet_studio.jobs.live import LiveFit, read_kept
 from pspnet_studio.jobs.runner import Lane, Priority
 from pspnet_studio.model.document import Document
 from tests.helpers.folders import make_folder
@@ -287,6 +288,21 @@ def test_a_version_is_the_prior_and_its_own_answer_stays_without_strokes(
     document.undo()
     settle(qtbot, studio)
     assert document.prediction is base
+
+
+def test_live_refine_knows_from_how_many_images_the_version_learned(
+    qtbot: QtBot, studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int | None] = []
+    records: list[dict[str, object]] = [{"num_images": 3}, {"imported": True}]
+    monkeypatch.setattr(LiveFit, "set_prior", lambda _self, _prior, num_images=None: told.append(num_images))
+    for record in records:
+        monkeypatch.setattr(type(studio.training), "current_version", property(lambda _: 1))
+        version = Version(1, tmp_path, record)
+        monkeypatch.setattr(studio.training, "versions", lambda version=version: [version])
+        studio.predictions.base_ready.emit()
+        settle(qtbot, studio)
+    assert told == [3, None]
 
 
 def test_what_is_erased_is_not_answered_there_any_more(qtbot: QtBot, studio: Studio) -> None:

@@ -12,6 +12,7 @@ from pspnet_core.inference.kept_rows import KeptRows
 from pspnet_core.inference.live_head import LiveHead
 from pspnet_core.inference.live_sharpen import coarse
 from pspnet_core.inference.live_solver import fit_logistic
+from pspnet_core.inference.live_trust import trust_in
 from pspnet_core.inference.logits import LogitGrid, grid_shape
 from pspnet_core.types import UNLABELLED, ClassMap, Rect
 from tests.helpers.live import plain_features, two_halves
@@ -131,6 +132,28 @@ def test_a_prior_is_believed_less_the_more_a_hand_had_to_put_right() -> None:
     nothing = head.refine(np.full((96, 120), UNLABELLED, np.uint8))
     assert share(nothing.class_map, RIGHT) == 1
     assert nothing.confidence.min() > 250  # taken back, it counts as before
+
+
+def test_rows_of_earlier_images_speak_beside_a_version_that_has_seen_few_images() -> None:
+    image, nothing = two_halves(), np.full((60, 80), UNLABELLED, np.uint8)
+    earlier = LiveHead(plain_features(image), 9)
+    kept = earlier.marked_rows(both())
+    planes = np.array([[[-2.0, -2.0]], [[2.0, 2.0]]], np.float32)  # sees what is on the right everywhere
+    prior = prior_of(planes, (LEFT, RIGHT), 60, 80)
+    seen = {n: LiveHead(plain_features(image), 9, prior, kept, trust_in(n)).refine(nothing) for n in (1, None)}
+    assert share(seen[1].class_map[:, :36], LEFT) > 0.95
+    assert share(seen[1].class_map[:, 44:], RIGHT) > 0.95
+    assert share(seen[None].class_map, RIGHT) == 1  # fully trusted, it is shown as it is
+    alone = LiveHead(plain_features(image), 9, prior, trust=trust_in(1)).refine(nothing)
+    np.testing.assert_array_equal(alone.confidence, seen[None].confidence)
+
+
+def test_trust_grows_with_the_images_that_a_version_has_seen() -> None:
+    trusted = [trust_in(n) for n in (0, 1, 4, 100)]
+    assert trusted == sorted(trusted)
+    assert trusted[0] == 0
+    assert 0.9 < trusted[-1] < 1
+    assert trust_in(None) == 1
 
 
 def test_one_class_is_everywhere_and_nothing_is_no_answer() -> None:
