@@ -41,30 +41,7 @@ def _add_train(commands: _Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("data", metavar="DATA", type=Path)
     parser.add_argument("--out", metavar="CKPT", type=Path, required=True, help="file to write, .safetensors")
-    parser.add_argument(
-        "--init",
-        metavar="imagenet|none|CKPT",
-        help="initial weights: an ImageNet backbone, random ones, a checkpoint, or a publisher's file of weights "
-        "(default: imagenet; with --mode quick the current version of a project that has one)",
-    )
-    parser.add_argument(
-        "--backbone",
-        metavar="B",
-        choices=tuple(PRETRAINED),
-        help=f"{', '.join(PRETRAINED)} (default: that of --init, else that of the preset, {DEFAULT_BACKBONE})",
-    )
-    parser.add_argument(
-        "--preset",
-        metavar="P",
-        choices=PRESET_NAMES,
-        help=f"shape of a new network: {', '.join(PRESET_NAMES)} (default: {DEFAULT_PRESET}); not with a file as "
-        "--init, which says its own",
-    )
-    weights = parser.add_mutually_exclusive_group()
-    weights.add_argument(
-        "--download", action="store_true", help="fetch the ImageNet weights if they are not on this computer"
-    )
-    weights.add_argument("--weights", metavar="FILE", type=Path, help="read the ImageNet weights from FILE instead")
+    _add_start(parser)
     parser.add_argument("--images", metavar="N", type=_positive, help="use N evenly spaced images of train")
     parser.add_argument(
         "--mode",
@@ -90,6 +67,34 @@ def _add_train(commands: _Commands[argparse.ArgumentParser]) -> None:
     )
     _add_common(parser)
     parser.set_defaults(run=train)
+
+
+def _add_start(parser: argparse.ArgumentParser) -> None:
+    """The options of ``train`` that say what it starts from."""
+    parser.add_argument(
+        "--init",
+        metavar="imagenet|none|CKPT",
+        help="initial weights: an ImageNet backbone, random ones, a checkpoint, or a publisher's file of weights "
+        "(default: imagenet; with --mode quick the current version of a project that has one)",
+    )
+    parser.add_argument(
+        "--backbone",
+        metavar="B",
+        choices=tuple(PRETRAINED),
+        help=f"{', '.join(PRETRAINED)} (default: that of --init, else that of the preset, {DEFAULT_BACKBONE})",
+    )
+    parser.add_argument(
+        "--preset",
+        metavar="P",
+        choices=PRESET_NAMES,
+        help=f"shape of a new network: {', '.join(PRESET_NAMES)} (default: {DEFAULT_PRESET}); not with a file as "
+        "--init, which says its own",
+    )
+    weights = parser.add_mutually_exclusive_group()
+    weights.add_argument(
+        "--download", action="store_true", help="fetch the ImageNet weights if they are not on this computer"
+    )
+    weights.add_argument("--weights", metavar="FILE", type=Path, help="read the ImageNet weights from FILE instead")
 
 
 def _add_predict(commands: _Commands[argparse.ArgumentParser]) -> None:
