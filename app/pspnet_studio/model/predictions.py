@@ -136,10 +136,7 @@ class Predictions(QObject):
     @property
     def num_images_learned(self) -> int | None:
         """From how many images the current version learned; None where its record does not tell."""
-        current = self._training.current_version
-        record = next((v.record for v in self._training.versions() if v.number == current), {})
-        num_images = record.get("num_images")
-        return num_images if isinstance(num_images, int) else None
+        return _num_images_learned(self._training)
 
     # --- the open image
 
@@ -320,16 +317,7 @@ class Predictions(QObject):
         return known
 
     def _remember(self, place: _Place, predicted: Predicted) -> None:
-        for other in list(self._cache):
-            if other[:2] == place[:2]:
-                del self._cache[other]  # of a file that was written again since
-        self._cache[place] = predicted
-        open_key = self._session.current_key
-        for other in list(self._cache):
-            if sum(_num_bytes(known) for known in self._cache.values()) <= _CACHE_BYTES:
-                return
-            if other.key != open_key and (other != place or len(self._cache) > 1):
-                del self._cache[other]
+        _remember(self._cache, place, predicted, self._session.current_key)
 
     def _keep(self, request: Request, predicted: Predicted) -> None:
         logits = predicted.logits
@@ -363,3 +351,22 @@ class Predictions(QObject):
 def _num_bytes(predicted: Predicted) -> int:
     logits = predicted.logits.num_bytes if predicted.logits is not None else 0
     return predicted.prediction.class_map.nbytes + predicted.prediction.confidence.nbytes + logits
+
+
+def _remember(cache: OrderedDict[_Place, Predicted], place: _Place, predicted: Predicted, open_key: str | None) -> None:
+    """Put in one more; others go where there is too much."""
+    for other in list(cache):
+        if other[:2] == place[:2]:
+            del cache[other]  # of a file that was written again since
+    cache[place] = predicted
+    for other in list(cache):
+        if sum(_num_bytes(known) for known in cache.values()) <= _CACHE_BYTES:
+            return
+        if other.key != open_key and (other != place or len(cache) > 1):
+            del cache[other]
+
+
+def _num_images_learned(training: Training) -> int | None:
+    record = next((v.record for v in training.versions() if v.number == training.current_version), {})
+    num_images = record.get("num_images")
+    return num_images if isinstance(num_images, int) else None
