@@ -63,11 +63,10 @@ def finetune(
     """Train a new version of ``project`` from all that is labelled, and adopt it if it is better.
 
     ``quick`` goes on from the current version where that came from the same base weights, ``full`` and the first one
-    start from these; both learn from all labels again. Items of split test, those that look like one, and
-    skipped ones take no part; those of split val, or else items or blocks by the evidence rule, are held out. Pixels
-    painted meanwhile may or may not take part. Both versions are scored on pixels that neither learned from; where none
-    is left, the new one is adopted without evidence. :class:`FinishEarly` keeps what was learned so far. Closed or
-    killed, it leaves its state behind: see :func:`interrupted` and :func:`discard`.
+    start from these; both learn from all labels again. Items of split test, those that look like one, and skipped ones
+    take no part; those of split val, or else items or blocks by the evidence rule, are held out. Pixels painted
+    meanwhile may or may not take part. :class:`FinishEarly` keeps what was learned so far. Closed or killed, it leaves
+    its state behind: see :func:`interrupted` and :func:`discard`.
 
     Args:
         project: With its labels saved.
@@ -79,8 +78,8 @@ def finetune(
         num_threads: Torch threads of the calling thread; None leaves them as they are.
         recipe: How to learn; that of the mode when not given.
         start: What the base weights are; what the settings of the project say when not given.
-        resume: Go on with the run that was interrupted, which then tells mode, length, seed and start. Where there is
-            none, or other images are labelled now, it begins anew.
+        resume: Go on with the run that was interrupted, which then tells mode, length, seed and start; anew where there
+            is none.
 
     Yields:
         Events of :func:`fit`, and :class:`Decided` as the last.
@@ -92,26 +91,36 @@ def finetune(
         StorageError: The version could not be written.
         ValueError: Both seconds and steps are given.
     """
-    if seconds is not None and steps is not None:
-        raise ValueError("give either seconds or steps")
     set_threads(num_threads)
     run = interrupted(project) if resume else None
-    if run is None:
+    new = _new_run(project, seconds, mode, steps, seed, start)
+    yield from _guarded(project, _Order(run or new, device, recipe, run is not None))
+
+
+def _new_run(
+    project: Project, seconds: float | None, mode: Mode, steps: int | None, seed: int, start: Start | None
+) -> InterruptedRun:
+    """Raises: ValueError when both seconds and steps are given."""
+    if seconds is not None and steps is not None:
+        raise ValueError("give either seconds or steps")
+    if seconds is None and steps is None:
+        seconds = QUICK_SECONDS if mode == "quick" else FULL_SECONDS
+    begun = datetime.now(UTC).isoformat(timespec="seconds")
+    return InterruptedRun(mode, seconds, steps, seed, start or Start.of(project.settings), None, begun)
+
+
+def _guarded(project: Project, order: _Order) -> Iterator[TrainEvent | Decided]:
+    """A fine-tune, its errors in words, and nothing left behind of one that came to its end."""
+    if not order.is_resumed:
         discard(project)
-        if seconds is None and steps is None:
-            seconds = QUICK_SECONDS if mode == "quick" else FULL_SECONDS
-        start = start or Start.of(project.settings)
-        begun = datetime.now(UTC).isoformat(timespec="seconds")
-        run = InterruptedRun(mode, seconds, steps, seed, start, None, begun)
-        resume = False
     try:
-        yield (yield from _finetune(project, _Order(run, device, recipe, resume)))
+        yield (yield from _finetune(project, order))
     except TrainingError:
         discard(project)  # to go on from there would end the same way
         raise
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
-            raise out_of_memory(resolve_device(device), "fine-tuning") from error
+            raise out_of_memory(resolve_device(order.device), "fine-tuning") from error
         raise
     discard(project)
 
