@@ -21,7 +21,7 @@ from pspnet_core.atomic import atomic_writer, storage_error
 from pspnet_core.errors import ClassMapError
 from pspnet_core.imaging.class_maps import read_class_map
 from pspnet_core.project.plane_files import mask_path, provenance_path
-from pspnet_core.project.store import FILE_NAME, read_record_file
+from pspnet_core.project.store import FILE_NAME, read_record_file, with_ids_of, write_record
 from pspnet_core.types import UNLABELLED, ClassMap, Provenance, ProvenanceMap
 
 NUM_PROJECTS = 10
@@ -133,13 +133,22 @@ class Backups:
     def restore_project(self, backup: Backup) -> None:
         """Put a backup in the place of ``project.json``; what is there is kept beside it.
 
+        Ids that were given since are given to no other class: see :func:`with_ids_of`.
+
         Raises:
             ProjectError: The backup itself is damaged.
             StorageError: It could not be written.
         """
-        read_record_file(backup.path)
+        record, target = read_record_file(backup.path), self._folder / FILE_NAME
+        newer = [target, *(one.path for one in self.projects() if one.number > backup.number)]
         with self._lock:
-            self._put_back(backup.path, self._folder / FILE_NAME)
+            data = with_ids_of(record, newer)
+            try:
+                if target.exists():
+                    _link_or_copy(target, target.with_name(target.name + ASIDE))
+            except OSError as error:
+                raise storage_error(target, error) from error
+            write_record(self._folder, data)
 
     def restore_mask(self, key: str, backup: Backup) -> None:
         """Put a backup in the place of the masks of an item that cannot be read; what is there is kept beside them.
@@ -150,8 +159,10 @@ class Backups:
         """
         self.read_mask(backup)
         with self._lock:
+            # The mask comes last: as long as it is damaged the item is blocked.
+            provenance = _provenance_of(backup.path)
+            self._put_back(provenance if provenance.exists() else None, provenance_path(self._folder, key))
             self._put_back(backup.path, mask_path(self._folder, key))
-            self._put_back(_provenance_of(backup.path), provenance_path(self._folder, key))
 
     # --- inside; the lock is held
 
@@ -184,13 +195,16 @@ class Backups:
         except OSError as error:
             raise storage_error(folder, error) from error
 
-    def _put_back(self, source: Path, target: Path) -> None:
+    def _put_back(self, source: Path | None, target: Path) -> None:
+        """Let ``source``, or nothing, be at ``target``; a failure leaves there what was there."""
         try:
             if target.exists():
-                os.replace(target, target.with_name(target.name + ASIDE))
-            if source.exists():
-                with open(source, "rb") as stream, atomic_writer(target) as out:
-                    shutil.copyfileobj(stream, out)
+                _keep_aside(target)
+            if source is None:
+                target.unlink(missing_ok=True)
+                return
+            with open(source, "rb") as stream, atomic_writer(target) as out:
+                shutil.copyfileobj(stream, out)
         except OSError as error:
             raise storage_error(target, error) from error
 
@@ -257,6 +271,17 @@ def _link_or_copy(source: Path, target: Path) -> None:
             raise
         with open(source, "rb") as stream, atomic_writer(target) as out:
             shutil.copyfileobj(stream, out)
+
+
+def _keep_aside(path: Path) -> None:
+    """Give a file a second name that nothing has; none where it has one, from an attempt that failed."""
+    kept, count = path.with_name(path.name + ASIDE), 1
+    while kept.exists():
+        if _is_same(kept, path):
+            return
+        count += 1
+        kept = path.with_name(f"{path.name}.{count}{ASIDE}")
+    _link_or_copy(path, kept)
 
 
 def _remove(path: Path) -> None:

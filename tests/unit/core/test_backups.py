@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,52 @@ def test_a_damaged_mask_blocks_and_a_backup_takes_its_place(project: Project) ->
     assert (found.class_map == 1).all()
     assert (read_class_map(provenance_path(project.folder, KEY)) == 2).all()
     assert path.with_name(path.name + ".aside").read_bytes() == b"damaged"
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+@pytest.mark.parametrize("step", range(5))
+def test_a_disk_that_is_full_leaves_the_damaged_mask(project: Project, monkeypatch, step: int, has_links: bool) -> None:
+    save(project, 1)
+    save(project, 2)
+    path = mask_path(project.folder, KEY)
+    path.write_bytes(b"damaged")
+    (newest,) = project.backups.masks(KEY)
+    steps = iter(range(99))
+
+    def at_its_step(does, *args: object) -> object:
+        if next(steps) == step:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return does(*args)
+
+    def link(*args: object) -> object:
+        if not has_links:
+            raise OSError(errno.EPERM, "no links here")
+        return at_its_step(real_link, *args)
+
+    real_link, real_copy = os.link, shutil.copyfileobj
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", link)
+        patch.setattr(backups.shutil, "copyfileobj", lambda *args: at_its_step(real_copy, *args))
+        if step < 4:  # two files are kept, two are copied
+            with pytest.raises(StorageError, match="disk is full"):
+                project.backups.restore_mask(KEY, newest)
+            assert path.read_bytes() == b"damaged"
+            assert provenance_path(project.folder, KEY).exists()
+        project.backups.restore_mask(KEY, newest)
+    assert (read_class_map(path) == 1).all()
+    assert [one.read_bytes() for one in path.parent.glob("*.aside")] == [b"damaged"]
+
+
+def test_what_was_kept_beside_a_restored_mask_is_kept_at_the_next_one(project: Project) -> None:
+    save(project, 1)
+    save(project, 2)
+    path = mask_path(project.folder, KEY)
+    (newest,) = project.backups.masks(KEY)
+    for damage in (b"one", b"two"):
+        path.unlink()
+        path.write_bytes(damage)
+        project.backups.restore_mask(KEY, newest)
+    assert sorted(one.read_bytes() for one in path.parent.glob("*.aside")) == [b"one", b"two"]
 
 
 def test_a_damaged_backup_is_not_put_back(project: Project) -> None:
