@@ -93,6 +93,22 @@ def picture_of(class_map: ClassMap, classes: ClassSet) -> RgbImage:
     return table[class_map[::step, ::step]]
 
 
+def put_back(project: Project, key: str, chosen: Restorable) -> None:
+    """Put a mask in the place of one that cannot be read, or its damaged journals aside.
+
+    Raises:
+        ItemLockedError: Another session is changing the item.
+        ClassMapError: The backup is damaged.
+        StorageError: It could not be written.
+    """
+    with project.locks.writing(key):
+        if chosen.backup is None:
+            set_journals_aside(project, key)
+        else:
+            project.backups.restore_mask(key, chosen.backup)
+            project.masks.wrote(key)
+
+
 def set_journals_aside(project: Project, key: str) -> None:
     """Let an item open as it was last saved; its journals are kept beside. Raises: OSError."""
     for path in journals_of(project.folder, key):

@@ -76,10 +76,14 @@ class WholeSteps(QObject):
             document: It.
             change: May be made more than once, on other snapshots.
             on_done: Gets its record, None when it changed nothing.
-            on_dropped: Told when it was undone before it was there, failed, or the image was left.
+            on_dropped: Told when it was undone before it was there, failed, the image was left, or is read only.
         """
 
         def take(planes: Planes, patch: MaskPatch | None) -> None:
+            if document.is_read_only:  # nothing was found to change then, or it may not be made any more
+                document.refused.emit()
+                on_dropped()
+                return
             if patch is not None:
                 document.take_over(planes, patch)
             on_done(patch)

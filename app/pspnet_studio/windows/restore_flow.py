@@ -17,7 +17,7 @@ from pspnet_core.project.store import ProjectDamagedError
 from pspnet_core.types import ClassMap, ProvenanceMap
 from pspnet_studio.dialogs.leave import ask_restore_project
 from pspnet_studio.dialogs.restore import RestoreDialog
-from pspnet_studio.jobs.restoring import Restorable, What, difference, restorables, set_journals_aside
+from pspnet_studio.jobs.restoring import Restorable, What, difference, put_back, restorables
 from pspnet_studio.jobs.runner import Lane, Priority
 from pspnet_studio.messages import tr
 from pspnet_studio.model.session import Session
@@ -85,16 +85,9 @@ class RestoreFlow(QObject):
 
     def _replace(self, project: Project, key: str, chosen: Restorable) -> None:
         """Of an image that cannot be opened: the files themselves."""
-
-        def put_back() -> None:
-            if chosen.backup is None:
-                set_journals_aside(project, key)
-            else:
-                project.backups.restore_mask(key, chosen.backup)
-
         self._session.runner.call(
             Lane.IO,
-            put_back,
+            lambda: put_back(project, key, chosen),
             name=tr("restoring a backup"),
             priority=Priority.OPEN,
             on_done=lambda _: self._session.go_to(key),
@@ -148,7 +141,7 @@ class RestoreFlow(QObject):
     def _restore_project(self, root: Path, backups: Backups, backup: Backup) -> None:
         session = self._session
 
-        def put_back() -> None:
+        def go_back() -> None:
             session.runner.call(
                 Lane.IO,
                 lambda: backups.restore_project(backup),
@@ -158,4 +151,4 @@ class RestoreFlow(QObject):
                 on_error=self._show,
             )
 
-        session.save_now(then=put_back, on_failed=self._show)
+        session.save_now(then=go_back, on_failed=self._show)

@@ -77,6 +77,10 @@ def corner(session: Session) -> int:
     return int(session.document.class_plane.read(CORNER)[0, 0])
 
 
+def titles(session: Session) -> list[str]:
+    return [getattr(message, "title", str(message)) for message in session.seen]
+
+
 def take(what: What, seen: list[Restorable]):
     def choose(_: str, found: Sequence[Restorable]) -> Restorable:
         seen.extend(found)
@@ -117,6 +121,41 @@ def test_an_image_with_a_damaged_mask_is_blocked_and_opens_with_a_backup(
     flow.ask()
     qtbot.waitUntil(lambda: session.document.item_key == KEY, timeout=10_000)
     assert corner(session) == 1
+
+
+def test_a_mask_that_another_window_changes_is_not_replaced(
+    qtbot: QtBot, session: Session, flow: RestoreFlow, folder: Path
+) -> None:
+    open_image(qtbot, session, folder, "photo_1.png")
+    path = mask_path(session.project.folder, KEY)
+    path.unlink()
+    path.write_bytes(b"damaged")
+    session.go_to(KEY)
+    qtbot.waitUntil(lambda: session.unreadable_key == KEY, timeout=10_000)
+    session.project.locks.release(KEY)
+    other = Project.open(folder)
+    assert other.locks.acquire(KEY) is None
+    flow.choose = take(What.MASK, [])
+    flow.ask()
+    qtbot.waitUntil(lambda: any("is being changed by" in title for title in titles(session)), timeout=10_000)
+    assert path.read_bytes() == b"damaged"
+    other.locks.release(KEY)
+
+
+def test_of_an_image_that_is_read_only_nothing_is_said_to_be_the_same(
+    qtbot: QtBot, session: Session, flow: RestoreFlow, folder: Path
+) -> None:
+    other = Project.open(folder)
+    assert other.locks.acquire(KEY) is None
+    open_image(qtbot, session, folder)
+    assert session.document.is_read_only
+    session.seen.clear()
+    flow.choose = take(What.MASK, [])
+    flow.ask()
+    qtbot.waitUntil(lambda: any("is being changed by" in title for title in titles(session)), timeout=10_000)
+    assert not any("same already" in title for title in titles(session))
+    assert corner(session) == 0
+    other.locks.release(KEY)
 
 
 def test_an_image_with_a_damaged_journal_opens_without_it(

@@ -212,6 +212,20 @@ def test_the_step_of_an_image_that_was_left_is_dropped_and_told(table: Table) ->
     assert table.done == []
 
 
+@pytest.mark.parametrize("is_before", [True, False])
+def test_a_step_of_an_image_that_is_read_only_is_dropped(table: Table, is_before: bool) -> None:
+    dropped, refused = [], []
+    table.document.refused.connect(lambda: refused.append(True))
+    if is_before:
+        table.document.set_read_only(True)
+    change = filling("a", 2, None)
+    table.steps.make(table.document, change, lambda _: table.done.append(True), lambda: dropped.append(True))
+    table.document.set_read_only(True)
+    table.run()
+    assert (table.done, dropped, refused) == ([], [True], [True])
+    assert table.classes == {UNLABELLED}
+
+
 def test_a_plane_that_took_a_changed_snapshot_shares_nothing_with_others() -> None:
     plane = PlaneStore(SIDE, SIDE, 0)
     plane.fill(Rect(0, 0, SIDE, SIDE), None, 7)
