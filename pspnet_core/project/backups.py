@@ -145,7 +145,7 @@ class Backups:
             data = with_ids_of(record, newer)
             try:
                 if target.exists():
-                    _link_or_copy(target, target.with_name(target.name + ASIDE))
+                    _keep_aside(target)
             except OSError as error:
                 raise storage_error(target, error) from error
             write_record(self._folder, data)

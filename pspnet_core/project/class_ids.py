@@ -17,6 +17,7 @@ from pspnet_core.classes import ClassSet
 from pspnet_core.errors import ClassMapError, ClassSetError
 from pspnet_core.imaging.class_maps import ids_of, read_class_map
 from pspnet_core.project.records import Item, Notice
+from pspnet_core.project.store import ProjectRecord
 
 MAX_MASKS = 2000
 """Masks that are read when a folder is opened for the first time; half a megapixel takes about 5 ms."""
@@ -64,6 +65,22 @@ def read_class_table(root: Path) -> tuple[ClassSet | None, tuple[Notice, ...]]:
         )
         return None, (notice,)
     return None, ()
+
+
+def learn(record: ProjectRecord, found: FoundIds, digest: str) -> None:
+    """Let no new class get one of these ids; where there are no classes yet they become the classes.
+
+    Args:
+        record: Changed.
+        found: Ids in the masks.
+        digest: As :func:`digest_of` names the masks.
+    """
+    if record.classes is None:
+        record.classes = with_ids(ClassSet(), found.ids)
+    record.classes = record.classes.reserve(found.ids)
+    record.known_masks = digest
+    if not found.is_complete and record.blind_ids is None:
+        record.blind_ids = frozenset()
 
 
 def with_ids(classes: ClassSet, ids: Iterable[int]) -> ClassSet:

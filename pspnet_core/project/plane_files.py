@@ -19,6 +19,11 @@ def mask_path(folder: Path, key: str) -> Path:
     return folder / "masks" / f"{key}.png"
 
 
+def own_masks(folder: Path) -> list[Path]:
+    """All class maps in a project's own folder, also of items that are not there at the moment."""
+    return sorted(path for path in (folder / "masks").rglob("*.png") if path.is_file())
+
+
 def provenance_path(folder: Path, key: str) -> Path:
     """Where the provenance of an item lies in a project's own folder."""
     return folder / "provenance" / f"{key}.png"

@@ -20,6 +20,7 @@ from pspnet_core.imaging.class_maps import ids_of
 from pspnet_core.project import class_ids, plane_files
 from pspnet_core.project.backups import Backups
 from pspnet_core.project.discovery import Found, natural_key
+from pspnet_core.project.home import Home
 from pspnet_core.project.locks import ItemLocks
 from pspnet_core.project.mask_versions import MaskVersions
 from pspnet_core.project.merging import SharedRecord, adopt
@@ -45,6 +46,9 @@ __all__ = [
 ]
 
 
+_NEW = ItemState()
+
+
 class Rescan(NamedTuple):
     """Keys of the items that came, went, and stayed but found another mask (or none any more)."""
 
@@ -61,13 +65,14 @@ class Project:
 
     def __init__(self, root: Path, folder: Path, record: ProjectRecord, is_new: bool) -> None:
         self.session = secrets.token_hex(8)  # nobody else has the same, wherever and whenever
-        self.locks = ItemLocks(folder, self.session)
-        self.masks, self.backups = MaskVersions(folder), Backups(folder)
+        self.home = home = Home(folder, record.uuid)
+        self.locks = ItemLocks(folder, self.session, home)
+        self.masks, self.backups = MaskVersions(home), Backups(folder)
         self._root = root
         self._folder = folder
         self._record = record
         self._is_new = is_new
-        self._file = SharedRecord(folder, record.raw)
+        self._file = SharedRecord(home, record.raw)
         self._items: dict[str, Item] = {}
         self._gone: dict[str, Item] = {}  # were here in this session: what is open of them can still be saved
         self._notices: tuple[Notice, ...] = ()  # of the last scan
@@ -162,7 +167,7 @@ class Project:
 
     def state(self, key: str) -> ItemState:
         """The state of an item; that of a new one when nothing was said about it."""
-        return self._record.states.get(key) or ItemState()
+        return self._record.states.get(key) or _NEW
 
     def set_state(self, key: str, **changes: Any) -> ItemState:
         """Change fields of an item's state, named as in :class:`ItemState`.
@@ -356,19 +361,16 @@ class Project:
     def _learn_ids(self) -> None:
         """Read the ids in masks that were found since the last time, so that no new class gets one of them.
 
-        Where there are no classes yet they become the classes.
+        Where there are no classes yet they become the classes. Those of a project file that is new, or was put back
+        in the place of one that could not be read, may be in masks of ours, too.
         """
         masks = [item.found_mask for item in self._items.values() if item.found_mask is not None]
         digest = class_ids.digest_of(self._items.values())
         if digest != self._record.known_masks:
-            found = class_ids.ids_in_masks([path for path in masks if path not in self._read_masks])
+            own = [] if self._record.known_masks else plane_files.own_masks(self._folder)
+            found = class_ids.ids_in_masks([*own, *(path for path in masks if path not in self._read_masks)])
             with self._lock:
-                if self._record.classes is None:
-                    self._record.classes = class_ids.with_ids(ClassSet(), found.ids)
-                self._record.classes = self._record.classes.reserve(found.ids)
-                self._record.known_masks = digest
-                if not found.is_complete and self._record.blind_ids is None:
-                    self._record.blind_ids = frozenset()
+                class_ids.learn(self._record, found, digest)
         self._read_masks |= set(masks)
 
     def _plus(self, classes: ClassSet, name: str, color: Color | None, wanted: int | None = None) -> ClassSet:

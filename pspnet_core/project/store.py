@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -129,6 +129,37 @@ def read_record_file(path: Path) -> ProjectRecord:
 def write_record(folder: Path, data: Mapping[str, Any]) -> None:
     """Write what :meth:`ProjectRecord.to_json` gave, atomically. Raises: StorageError."""
     write_json(folder / FILE_NAME, data)
+
+
+def with_ids_of(record: ProjectRecord, newer: Sequence[Path]) -> dict[str, Any]:
+    """What a record holds, with all ids reserved that were given since: saved masks hold them.
+
+    Args:
+        record: An older one.
+        newer: The file in whose place it comes, then others that are newer than the record. Those that cannot be read
+            are left out; where it is the first of them, the masks are read when the project is opened.
+
+    Returns:
+        What :meth:`ProjectRecord.to_json` gives.
+    """
+    restored = replace(record)
+    for number, path in enumerate(newer):
+        try:
+            other = read_record_file(path)
+        except ProjectError:
+            if number == 0:
+                restored.known_masks = ""
+            continue
+        if number == 0:
+            restored.uuid = other.uuid
+        if other.blind_ids is not None:
+            restored.blind_ids = (restored.blind_ids or frozenset()) | other.blind_ids
+        own, there = restored.classes or ClassSet(), other.classes or ClassSet()
+        used = {index for state in other.states.values() for index in state.class_ids}
+        taken = own.reserved.union(there.indices, there.reserved, used)
+        if restored.classes is not None or taken:
+            restored.classes = ClassSet(own, max(own.next_index, there.next_index), taken)
+    return restored.to_json()
 
 
 def _parse(data: dict[str, Any]) -> ProjectRecord:
