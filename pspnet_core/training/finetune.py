@@ -20,7 +20,16 @@ from pspnet_core.training.decision import Current, Parent, Result, decide
 from pspnet_core.training.events import Decided, FinishEarly, TrainEvent, insisting
 from pspnet_core.training.evidence import Evidence
 from pspnet_core.training.exposure import Exposure, learned_also, merged, read_exposure, write_exposure
-from pspnet_core.training.interrupted import FOLDER, InterruptedRun, discard, interrupted, note_run, state_file
+from pspnet_core.training.interrupted import (
+    FOLDER,
+    InterruptedRun,
+    discard,
+    interrupted,
+    left_behind,
+    note_run,
+    running,
+    state_file,
+)
 from pspnet_core.training.loop import NOTHING_LEARNED, train
 from pspnet_core.training.start import Start
 from pspnet_core.training.versions import VersionStore
@@ -85,16 +94,17 @@ def finetune(
         Events of :func:`fit`, and :class:`Decided` as the last.
 
     Raises:
-        TrainingError: Nothing is labelled, an image cannot be read (it is named), or training broke down.
+        TrainingError: Nothing is labelled, an image cannot be read, training broke down, or another one runs.
         DeviceError: The device is not there, or memory ran out.
         CheckpointError: The ImageNet weights, or the imported version, are missing or damaged.
         StorageError: The version could not be written.
         ValueError: Both seconds and steps are given.
     """
     set_threads(num_threads)
-    run = interrupted(project) if resume else None
     new = _new_run(project, seconds, mode, steps, seed, start)
-    yield from _guarded(project, _Order(run or new, device, recipe, run is not None))
+    with running(project):
+        run = left_behind(project) if resume else None
+        yield from _guarded(project, _Order(run or new, device, recipe, run is not None))
 
 
 def _new_run(

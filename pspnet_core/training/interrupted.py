@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pspnet_core.atomic import write_json
-from pspnet_core.errors import StorageError
+from pspnet_core.atomic import storage_error, write_json
+from pspnet_core.errors import StorageError, TrainingError
+from pspnet_core.file_lock import file_lock
 from pspnet_core.training.start import SETTING, Start
 
 if TYPE_CHECKING:
@@ -23,7 +26,8 @@ STATE_KEY = "pspnet_studio_run"
 """In the metadata of a state: what it is of."""
 
 _MOST_HEADER_BYTES = 16 << 20
-_RUN, _STATE = "run.json", "state.safetensors"
+_RUN, _STATE, _LOCK = "run.json", "state.safetensors", "run.lock"
+_TRIES, _TRY_S = 10, 0.02  # who only looks whether one runs has the lock for a moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,52 @@ def state_file(project: Project) -> Path:
     return project.folder / FOLDER / _STATE
 
 
+@contextmanager
+def running(project: Project) -> Iterator[None]:
+    """Goes around a fine-tune: there is one at a time of a project, also where several windows have it open.
+
+    Raises:
+        TrainingError: Another one runs.
+        StorageError: The project cannot be written.
+    """
+    path = project.folder / FOLDER / _LOCK
+    with ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for count in range(_TRIES):
+                if stack.enter_context(file_lock(path)):
+                    break
+                if count + 1 == _TRIES:
+                    raise TrainingError(
+                        "A fine-tune of this project runs in another window.",
+                        "Two at a time would write over each other.",
+                        "Wait for its end, or cancel it there.",
+                    )
+                time.sleep(_TRY_S)
+        except OSError as error:
+            raise storage_error(path, error) from error
+        yield
+
+
+def is_running(project: Project) -> bool:
+    """Whether a fine-tune of this project runs, here or in another window."""
+    path = project.folder / FOLDER / _LOCK
+    try:
+        if not path.exists():
+            return False
+        with file_lock(path) as is_ours:
+            return not is_ours
+    except OSError:  # it may not be written, so nobody here can go on with anything
+        return True
+
+
 def interrupted(project: Project) -> InterruptedRun | None:
     """The fine-tune of this project that was interrupted after it had kept some state; None when there is none."""
+    return None if is_running(project) else left_behind(project)
+
+
+def left_behind(project: Project) -> InterruptedRun | None:
+    """As :func:`interrupted`, for who holds :func:`running`; else it may be of one that runs."""
     if not state_file(project).is_file():
         return None
     try:

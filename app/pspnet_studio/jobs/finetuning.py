@@ -58,7 +58,7 @@ def fine_tune(project: Project, wish: Wish, seed: int, device: str) -> Iterator[
 
 
 def find_interrupted(project: Project) -> Interrupted | None:
-    """What is left of the last fine-tune of a project; for the io lane."""
+    """What is left of the last fine-tune of a project, unless that runs in another window; for the io lane."""
     run = interruption.interrupted(project)
     if run is None:
         return None
@@ -67,5 +67,6 @@ def find_interrupted(project: Project) -> Interrupted | None:
 
 
 def discard_interrupted(project: Project) -> None:
-    """Forget what is left of it; for the io lane. Raises: StorageError."""
-    interruption.discard(project)
+    """Forget what is left of it, unless it has gone on in another window; for the io lane. Raises: StorageError."""
+    if not interruption.is_running(project):
+        interruption.discard(project)

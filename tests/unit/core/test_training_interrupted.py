@@ -88,6 +88,27 @@ def test_a_run_that_broke_down_is_not_resumed(project, monkeypatch):
     assert interrupted(project) is None
 
 
+def test_one_that_runs_is_not_interrupted_and_no_second_one_begins(project):
+    broken_off(project, steps=3, seed=5)
+    events = finetune(project, device="cpu", recipe=RECIPE, resume=True)
+    next(events)
+    other = Project.open(project.root)
+    assert interrupted(other) is None
+    for resume in (False, True):
+        with pytest.raises(TrainingError, match="runs in another window"):
+            next(finetune(other, steps=1, device="cpu", recipe=RECIPE, resume=resume))
+    assert state_file(project).exists()
+    events.close()
+    assert interrupted(other).seed == 5
+
+
+def test_a_lock_that_a_crash_has_left_behind_is_none(project):
+    broken_off(project, steps=3)
+    (project.folder / "training" / "run.lock").touch()
+    assert interrupted(project) is not None
+    list(finetune(project, steps=1, device="cpu", recipe=RECIPE))
+
+
 def test_a_damaged_note_is_no_run(project):
     broken_off(project, steps=3)
     note = project.folder / "training" / "run.json"
