@@ -113,7 +113,7 @@ class Training(QObject):
         self._set_interrupted(None)  # it takes its place, or goes on with it
         self.history = []
         self.started.emit()
-        self._session.save_now(then=lambda: self._begin(wish), on_failed=self._on_not_saved)
+        self._session.save_now(then=lambda: self._begin(wish), on_failed=lambda error: self._on_not_saved(wish, error))
 
     def enqueue(self, seconds: float, mode: Mode) -> None:
         """Fine-tune once more as soon as the one that runs has ended; at most one waits."""
@@ -233,7 +233,7 @@ class Training(QObject):
 
     def _begin(self, wish: Wish) -> None:
         project = self._session.project
-        if not self._is_starting or project is None:
+        if not self._is_starting or wish is not self.wish or project is None:
             return
         self._is_starting = False
         device, seed = self.device, self._seed
@@ -254,8 +254,8 @@ class Training(QObject):
             on_cancelled=on_cancelled,
         )
 
-    def _on_not_saved(self, error: PspnetError) -> None:
-        if self._is_starting:
+    def _on_not_saved(self, wish: Wish, error: PspnetError) -> None:
+        if self._is_starting and wish is self.wish:
             self._on_ended(error)
 
     def _on_event(self, event: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,13 +14,21 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from pspnet_core.errors import TrainingError
-from pspnet_core.project.project import Status
+from pspnet_core.project.project import Project, Status
 from pspnet_core.training.events import Step
-from pspnet_core.training.interrupted import STATE_KEY, InterruptedRun, interrupted, note_run, state_file, steps_done
+from pspnet_core.training.interrupted import (
+    STATE_KEY,
+    InterruptedRun,
+    interrupted,
+    note_run,
+    running,
+    state_file,
+    steps_done,
+)
 from pspnet_core.training.start import Start
 from pspnet_core.types import Rect
 from pspnet_studio.bootstrap import Studio
-from pspnet_studio.jobs.finetuning import FULL_SECONDS, QUICK_SECONDS
+from pspnet_studio.jobs.finetuning import FULL_SECONDS, QUICK_SECONDS, discard_interrupted, find_interrupted
 from tests.helpers.folders import make_data_set, make_folder
 from tests.helpers.studio import open_paths, running_studio
 
@@ -143,6 +151,29 @@ def test_what_waits_does_not_follow_an_error(qtbot: QtBot, studio: Studio, fake:
     assert len(fake.calls) == 1
 
 
+def test_after_start_cancel_start_the_last_one_runs(
+    qtbot: QtBot, studio: Studio, fake: FakeFinetune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_paths(qtbot, studio, make_data_set(tmp_path / "d", train=2, test=1))
+    saves: list[tuple[Callable[[], None], Callable[[Any], None]]] = []
+    ended: list[object] = []
+    studio.training.ended.connect(ended.append)
+    with monkeypatch.context() as patch:  # the disk takes its time
+        patch.setattr(studio.session, "save_now", lambda then, on_failed: saves.append((then, on_failed)))
+        for _ in range(2):
+            studio.training.start(60, "quick")
+            studio.training.cancel()
+        studio.training.start(1200, "full")
+    ended.clear()
+    saves[0][0]()
+    saves[1][1](TrainingError("The first could not be saved.", "", ""))
+    assert studio.training.is_running
+    assert ended == []
+    saves[2][0]()
+    qtbot.waitUntil(lambda: steps(studio) > 0, timeout=20_000)
+    assert [(call["mode"], call["seconds"]) for call in fake.calls] == [("full", 1200)]
+
+
 def leave_behind(studio: Studio) -> None:
     project = studio.session.project
     assert project is not None
@@ -182,6 +213,23 @@ def test_what_was_interrupted_can_be_discarded_and_what_is_cancelled_is(
     leave_behind(studio)
     studio.training.cancel()
     qtbot.waitUntil(lambda: interrupted(project) is None, timeout=5_000)
+
+
+def test_what_runs_in_another_window_is_not_offered_and_not_discarded(
+    qtbot: QtBot, studio: Studio, fake: FakeFinetune, tmp_path: Path
+) -> None:
+    folder = make_data_set(tmp_path / "d", train=2, test=1)
+    open_paths(qtbot, studio, folder)
+    project = studio.session.project
+    assert project is not None
+    leave_behind(studio)
+    with running(Project.open(folder)):
+        assert find_interrupted(project) is None
+        discard_interrupted(project)
+        assert state_file(project).exists()
+    assert find_interrupted(project) is not None
+    discard_interrupted(project)
+    assert not state_file(project).exists()
 
 
 def paint(studio: Studio) -> None:
