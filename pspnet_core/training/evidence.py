@@ -26,6 +26,9 @@ BETTER = 0.65
 NOT_WORSE = 0.05
 """The same where a gain cannot be seen: on images that both learned from, and where classes came or went."""
 
+MOST_LOST = 0.02
+"""The mean IoU that may be lost where a gain cannot be seen and there are too few units for resamples."""
+
 _MIN_UNITS = 3
 _RESAMPLES = 4000
 _CELLS_PER_SIDE = 4
@@ -76,7 +79,7 @@ class Evidence:
             return False
         must_gain = same_classes and self.is_of_unseen
         if self.chance is None:
-            return self.difference > 0 or not must_gain
+            return self.difference > 0 if must_gain else self.difference >= -MOST_LOST
         return self.chance >= (BETTER if must_gain else NOT_WORSE)
 
 
@@ -140,15 +143,18 @@ def compare(
     old_mean_iou, mean_iou = _mean_iou(total)[0]
     true: list[int] = np.flatnonzero(total[0, 0, 1]).tolist()
     per_class = {class_ids[c]: (float(old_iou[c]), float(new_iou[c])) for c in true}
-    interval = chance = None
-    unlearned: tuple[int, ...] = ()
+    interval = chance = resampled = None
     if len(pairs) >= _MIN_UNITS:
         resampled = _resample(pairs.astype(np.float64), seed)
         gains = np.diff(_mean_iou(resampled), axis=1)[:, 0]
         low, high = np.quantile(gains, _levels(len(pairs)))
         interval = float(low), float(high)
         chance = float((gains > 0).mean() + (gains == 0).mean() / 2)
-        unlearned = tuple(class_ids[c] for c in true if _is_unlearned(resampled[..., c], old_iou[c], new_iou[c]))
+    unlearned = tuple(
+        class_ids[c]
+        for c in true
+        if _has_halved(old_iou[c], new_iou[c]) and (resampled is None or _is_clearly_worse(resampled[..., c]))
+    )
     return Evidence(
         float(mean_iou), float(old_mean_iou), interval, chance, per_class, unlearned, unit, len(groups), is_of_unseen
     )
@@ -195,16 +201,13 @@ def _mean_iou(counts: NDArray[np.generic]) -> NDArray[np.float64]:
     return mean
 
 
-def _is_unlearned(resampled: NDArray[np.float64], old_iou: float, new_iou: float) -> bool:
-    """Whether a class that was known lost more than half of its IoU, and that beyond the chance of the draw.
+def _has_halved(old_iou: float, new_iou: float) -> bool:
+    """Whether a class that was known lost more than half of its IoU."""
+    return old_iou >= _KNOWN_IOU and new_iou < _UNLEARNED_SHARE * old_iou
 
-    Args:
-        resampled: (B, 2, 3) counts of this class.
-        old_iou: On all units.
-        new_iou: Likewise.
-    """
-    if old_iou < _KNOWN_IOU or new_iou >= _UNLEARNED_SHARE * old_iou:
-        return False
+
+def _is_clearly_worse(resampled: NDArray[np.float64]) -> bool:
+    """Whether the IoU of a class fell, beyond the chance of the draw; (B, 2, 3) counts of it."""
     old, new = np.moveaxis(_iou(resampled[..., None])[..., 0], 1, 0)
     drawn = ~np.isnan(old)
     return bool(drawn.any() and np.quantile((new - old)[drawn], 0.975) < 0)

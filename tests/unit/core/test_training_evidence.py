@@ -93,6 +93,24 @@ def test_too_little_for_an_interval_still_needs_a_higher_score():
     assert compare({}, {}, CLASSES) is None
 
 
+def test_too_little_for_an_interval_never_lets_a_clear_loss_pass():
+    for gain, adopted in ((-0.3, False), (-0.03, False), (-0.005, True)):
+        evidence = compare(*versions(2, gain), CLASSES)
+        assert evidence.interval is None
+        assert evidence.is_enough(same_classes=False) is adopted
+        assert compare(*versions(2, gain), CLASSES, is_of_unseen=False).is_enough(same_classes=True) is adopted
+
+
+def test_too_little_for_an_interval_still_shows_what_was_unlearned():
+    old = {("a", 0, 0): np.array([[300, 20], [1000, 30], [1010, 20]])}
+    new = {("a", 0, 0): np.array([[1000, 0], [1000, 30], [1030, 0]])}
+    evidence = compare(old, new, CLASSES)
+    assert evidence.difference > 0
+    assert evidence.interval is None
+    assert evidence.unlearned == (7,)
+    assert not evidence.is_enough(same_classes=True)
+
+
 def test_a_class_that_was_unlearned_outweighs_any_gain():
     old = {(str(i), 0, 0): np.array([[900, 20], [1000, 30], [1000, 30]]) for i in range(6)}
     new = {(str(i), 0, 0): np.array([[1000, 0], [1000, 30], [1030, 0]]) for i in range(6)}
