@@ -15,6 +15,9 @@ from typing import IO, Any
 
 from pspnet_core.errors import StorageError
 
+OWN_FOLDER = ".pspnet-studio"
+"""Where a project in a folder of images keeps what is its own. What it lies in is never made by a write."""
+
 _REPLACE_RETRY_S = 2.0
 _RANDOM_BYTES = 4  # in the name of a temporary file
 
@@ -31,7 +34,7 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(_RANDOM_BYTES)}.tmp")
     try:
-        _make_folder(path.parent)
+        make_folder(path.parent)
         with open(temporary, "wb") as stream:
             yield stream
             stream.flush()
@@ -120,12 +123,17 @@ def storage_error(path: Path, error: OSError) -> StorageError:
     return StorageError(f"{path.name} could not be written.", f"{path}: {error.strerror or error}.")
 
 
-def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, so that a power cut does not take them away again."""
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, so that a power cut does not take them away again.
+
+    Raises:
+        OSError: It cannot be made; ``FileNotFoundError`` where it would belong to a project whose folder is not there:
+            that is on a drive that is away for now, and nothing may take its place.
+    """
     if folder.is_dir():
         return
-    if folder.parent != folder:  # a drive that is not there has nothing above it
-        _make_folder(folder.parent)
+    if folder.parent != folder and folder.name != OWN_FOLDER:  # a drive that is not there has nothing above it
+        make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
     sync_folder(folder.parent)
 

@@ -48,7 +48,7 @@ def write_rows(folder: Path, item_key: str, kept: KeptRows | None) -> None:
         if kept is None or not len(kept.rows):
             path.unlink(missing_ok=True)
             return
-        folder.mkdir(parents=True, exist_ok=True)
+        atomic.make_folder(folder)
     except OSError as error:
         raise atomic.storage_error(path, error) from error
     buffer = io.BytesIO()

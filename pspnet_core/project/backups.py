@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pspnet_core.atomic import atomic_writer, storage_error
+from pspnet_core.atomic import atomic_writer, make_folder, storage_error
 from pspnet_core.errors import ClassMapError
 from pspnet_core.imaging.class_maps import read_class_map
 from pspnet_core.project.plane_files import mask_path, provenance_path
@@ -183,7 +183,7 @@ class Backups:
             if found and _is_same(found[0].path, path):
                 self._made_s[path] = now_s
                 return 0
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             target = folder / f"{found[0].number + 1 if found else 1:06d}{suffix}"
             if beside is not None and beside.exists():
                 _link_or_copy(beside, _provenance_of(target))

@@ -225,7 +225,7 @@ def save_change(project: Project, item: Item, planes: Planes, patch: MaskPatch, 
     """
     project.save_if_new()
     before = planes[0].snapshot(), planes[1].snapshot()
-    journal = Journal(project.folder, item.key, project.session, found, before)
+    journal = Journal(project.home, item.key, project.session, found, before)
     journal.push(patch, found.depth + 1)
     patch.apply(*planes)
     try:

@@ -12,6 +12,7 @@ from pspnet_core.atomic import atomic_writer, storage_error
 from pspnet_core.errors import StorageError
 from pspnet_core.imaging.patch import MaskPatch
 from pspnet_core.imaging.planes import PlaneStore
+from pspnet_core.project.home import Home
 from pspnet_core.project.journal_file import JournalFile, remove_unless_held, set_aside, set_aside_unless_held
 from pspnet_core.project.journal_log import FRAME_BYTES, Change, Digests, Kind, frame, go_frame, json_frame, jump_frame
 from pspnet_core.project.places import journal_folder
@@ -65,7 +66,7 @@ class Journal:
     :meth:`push` and :meth:`go` touch no file. Nothing is written before the first of them.
 
     Args:
-        folder: The project's own folder.
+        home: The project's own folder.
         key: Of the item.
         session: Names this session; no other one has the same name.
         found: What there was when the item was opened; that journal is gone on with.
@@ -75,19 +76,19 @@ class Journal:
 
     def __init__(
         self,
-        folder: Path,
+        home: Home,
         key: str,
         session: str,
         found: Replay,
         planes: tuple[PlaneStore, PlaneStore],
         budget_bytes: int = DEFAULT_BUDGET_BYTES,
     ) -> None:
-        self._key, self._session, self.budget_bytes = key, session, budget_bytes
+        self._home, self._key, self._session, self.budget_bytes = home, key, session, budget_bytes
         self._queue_lock = threading.Lock()  # of what waits; never held during output
         self._waiting: list[_Waiting] = []
         self._position = Position(0, found.depth)
         self._write_lock = threading.RLock()  # of all below
-        self._file = JournalFile(journal_folder(folder, key) / f"{session}{SUFFIX}")
+        self._file = JournalFile(journal_folder(home.folder, key) / f"{session}{SUFFIX}")
         self._origin: tuple[Replay, tuple[PlaneStore, PlaneStore]] | None = found, planes
         self._first, self._depth = found.first, found.depth
         self._spans: list[_Span] = []
@@ -202,9 +203,11 @@ class Journal:
             self._position = Position(self._position.num_records + 1, one.depth)
 
     def _open(self) -> None:
-        """Have a file to append to."""
+        """Have a file to append to. Raises: StorageError (among others: the folder of the project is away)."""
+        self._home.prepare()
         if self._origin is None:
             if not self._file.open():  # deleted or taken over by another session: what it held is theirs
+                self._home.check()  # or it went away just now
                 self._first, self._spans = self._depth, []
                 number, digests = self._saved
                 known = digests if number == self._number else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,9 @@ from pspnet_core.file_lock import is_at, try_lock
 ASIDE = ".aside"
 """Is put behind the name of a journal that does not fit its mask but holds strokes that are nowhere else."""
 
+_MARK_BYTES = 64
+"""The end of a journal, which holds the number and the checksum of its last record, is in no other one."""
+
 
 class JournalFile:
     """One journal file; every method may raise ``OSError`` or ``StorageError``, and can then be called again.
@@ -21,35 +25,60 @@ class JournalFile:
         path: Where it lies, or will lie.
 
     Attributes:
+        path: Where it lies; another name is taken when another file has come to lie there.
         size: Bytes that hold whole records.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.size = 0
+        self._stem = path.stem
         self._stream: IO[bytes] | None = None
+        self._mark: tuple[int, bytes] | None = None  # number of the file, and what is before ``size`` in it
 
     def open(self) -> bool:
-        """Go on with it; False when it is not there any more, or not as it was left."""
+        """Go on with it; False when it has to be begun anew: it is not there any more, or another file is.
+
+        Raises:
+            BlockingIOError: Somebody looks at it just now.
+        """
         if self._stream is not None:
-            if is_at(self._stream.fileno(), self.path):
+            if self._is_there(self._stream):
                 return True
             self.close()
         if not self.size:
             return False
-        return self._hold(self.path, self.size)
+        try:
+            stream = open(self.path, "r+b", buffering=0)  # noqa: SIM115
+        except FileNotFoundError:
+            return False
+        if self._mark_of(stream) != self._mark:  # also where it is shorter: nothing may be written over there
+            stream.close()
+            self._leave()
+            return False
+        if not try_lock(stream.fileno()):
+            stream.close()
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        self._stream = stream
+        return True
 
     def create(self, data: bytes) -> None:
         """Begin it with ``data``, in place of what is there."""
         self.close()
         atomic.write_bytes(self.path, data)
         self.adopt(len(data))
+        if self._stream is None:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     def adopt(self, size: int) -> None:
         """Go on with a file that was just put in its place."""
         self.close()
-        self._hold(self.path, size)
-        self.size = size
+        stream = open(self.path, "r+b", buffering=0)  # noqa: SIM115
+        self._remember(stream, size)
+        if try_lock(stream.fileno()):
+            self._stream = stream
+        else:  # somebody looks at it just now: see open()
+            stream.close()
 
     def take_over(self, other: Path, size: int, file_size: int) -> bool:
         """Let the journal of a session that has ended become this one; False when it has not, or somebody was faster.
@@ -75,7 +104,8 @@ class JournalFile:
             atomic.sync_folder(self.path.parent)
             if os.name == "nt" and not self._hold(self.path, file_size):
                 return False
-        self.size = size
+        assert self._stream is not None
+        self._remember(self._stream, size)
         return True
 
     def append(self, data: bytes, *, is_synced: bool = True) -> None:
@@ -89,7 +119,9 @@ class JournalFile:
             view = view[stream.write(view) :]
         if is_synced:
             os.fsync(stream.fileno())
+        assert self._mark is not None
         self.size += len(data)
+        self._mark = self._mark[0], (self._mark[1] + data[-_MARK_BYTES:])[-_MARK_BYTES:]
 
     def read(self, offset: int, size: int) -> bytes:
         """A part of it."""
@@ -105,6 +137,31 @@ class JournalFile:
         if self._stream is not None:
             self._stream.close()
             self._stream = None
+
+    def _is_there(self, stream: IO[bytes]) -> bool:
+        """Whether an open file is the one that lies there, and as long as it was."""
+        try:
+            return is_at(stream.fileno(), self.path) and os.fstat(stream.fileno()).st_size >= self.size
+        except OSError:
+            self.close()  # of a drive that is away: it never answers again, its file does
+            raise
+
+    def _remember(self, stream: IO[bytes], size: int) -> None:
+        self.size = size
+        self._mark = self._mark_of(stream)
+
+    def _mark_of(self, stream: IO[bytes]) -> tuple[int, bytes]:
+        """Tells a file from others; not the number of the drive, which may have another one when it comes back."""
+        start = max(0, self.size - _MARK_BYTES)
+        stream.seek(start)
+        return os.fstat(stream.fileno()).st_ino, stream.read(self.size - start)
+
+    def _leave(self) -> None:
+        """Take a name that nothing has: what lies here stays as it is."""
+        count = 2
+        while (path := self.path.with_name(f"{self._stem}-{count}{self.path.suffix}")).exists():
+            count += 1
+        self.path, self.size, self._mark = path, 0, None
 
     def _hold(self, path: Path, size: int) -> bool:
         """Open and lock a file of that size."""

@@ -25,9 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pspnet_core.atomic import storage_error
+from pspnet_core.atomic import make_folder, storage_error
 from pspnet_core.errors import StorageError
 from pspnet_core.file_lock import is_at, try_lock
+from pspnet_core.project.home import Home
 
 BEAT_S = 5.0
 """The holder of a lock is to call :meth:`ItemLocks.beat` so often."""
@@ -78,10 +79,11 @@ class ItemLocks:
     Args:
         folder: The project's own folder; nothing is made in it before the first lock.
         session: Names the session; no other one has the same name.
+        home: The same folder, where it is known already.
     """
 
-    def __init__(self, folder: Path, session: str) -> None:
-        self._folder = folder / "locks"
+    def __init__(self, folder: Path, session: str, home: Home | None = None) -> None:
+        self._home, self._folder = home or Home(folder), folder / "locks"
         self._session = session
         self._lock = threading.RLock()
         self._held: dict[str, _Held] = {}
@@ -108,10 +110,11 @@ class ItemLocks:
             StorageError: The file could not be made.
         """
         path = self._path(key)
+        self._home.prepare()
         with self._lock:
             held = self._held.get(key)
             if held is not None:
-                if is_at(held.handle, path):
+                if self._is_ours(held):
                     return None
                 self._lose(key)
             if is_fresh:
@@ -149,11 +152,11 @@ class ItemLocks:
         with self._lock:
             for key, held in list(self._held.items()):
                 try:
-                    is_ours = is_at(held.handle, held.path)
+                    is_ours = self._is_ours(held)
                     if is_ours:
                         held.fields["beat"] += 1
                         _write(held.handle, held.fields)
-                except OSError:
+                except (OSError, StorageError):
                     continue  # the folder is away for now: whether the lock is still there is seen later
                 if not is_ours:
                     lost.append(key)
@@ -167,6 +170,7 @@ class ItemLocks:
             StorageError: It could not be read.
         """
         path = self._path(key)
+        self._home.check()
         try:
             found = None if key in self._held else _read(path)
             return None if found is None or _remove_dead(path) else found
@@ -203,9 +207,10 @@ class ItemLocks:
             ItemLockedError: Somebody else has it, or has taken it over: what is to be written is older than theirs.
             StorageError: The lock could not be made.
         """
+        self._home.prepare()
         with self._lock:
             held = self._held.get(key)
-            if held is not None and not is_at(held.handle, held.path):
+            if held is not None and not self._is_ours(held):
                 self._lose(key)
             holder = None if key in self._held else self.acquire(key)
             if holder is not None:
@@ -226,7 +231,7 @@ class ItemLocks:
 
     def _try(self, key: str, path: Path) -> Holder | None:
         fields = {"session": self._session, "user": _user(), "host": platform.node(), "machine": _machine(), "beat": 0}
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         handle = _create(path, fields)
         if handle is None and _remove_dead(path):
             handle = _create(path, fields)
@@ -234,6 +239,13 @@ class ItemLocks:
             return _read(path) or _NOBODY  # it went away just now
         self._held[key] = _Held(handle, path, fields)
         return None
+
+    def _is_ours(self, held: _Held) -> bool:
+        """Whether nobody has taken it over. Raises: StorageError (the folder is away: nobody knows)."""
+        if is_at(held.handle, held.path):
+            return True
+        self._home.check()
+        return False
 
     def _lose(self, key: str) -> None:
         self._lost.add(key)

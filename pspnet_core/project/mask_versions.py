@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pspnet_core.errors import StorageError
 from pspnet_core.imaging.source import FileVersion
+from pspnet_core.project.home import Home
 from pspnet_core.project.plane_files import mask_path
 
 _Known = tuple[FileVersion | None]
@@ -32,11 +33,11 @@ class MaskVersions:
     """What the masks of items that are open, or not saved yet, looked like on disk. Threads may share it.
 
     Args:
-        folder: The project's own folder.
+        home: The project's own folder.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, home: Home) -> None:
+        self._home, self._folder = home, home.folder
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
 
@@ -47,19 +48,25 @@ class MaskVersions:
             self._known[key] = known
 
     def wrote(self, key: str) -> None:
-        """Take what is there now for known, where the item is: it was just written here."""
+        """Take what is there now for known, where the item is: it was just written here.
+
+        Raises:
+            StorageError: The folder of the project went away meanwhile: nobody knows where it was written to.
+        """
+        self._home.check()
         with self._lock:
             if key in self._known:
                 self._known[key] = self._now(key)
 
     def has_changed(self, key: str) -> bool:
-        """Whether the file is another one than the known one; False where none is known."""
+        """Whether the file is another one than the known one; False where none is known, or the folder is away."""
         with self._lock:
             known = self._known.get(key)
-        return known is not None and known != self._now(key)
+        return known is not None and known != self._now(key) and not self._home.is_away
 
     def check(self, key: str) -> None:
-        """Raises: MaskChangedError (as :meth:`has_changed`)."""
+        """Raises: MaskChangedError (as :meth:`has_changed`), StorageError (the folder of the project is away)."""
+        self._home.check()
         if self.has_changed(key):
             raise MaskChangedError(key, mask_path(self._folder, key))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pspnet_core.errors import ProjectError
 from pspnet_core.imaging.source import FileVersion
+from pspnet_core.project.home import Home
 from pspnet_core.project.store import FILE_NAME, ProjectRecord, read_record_file, write_record
 
 _log = logging.getLogger(__name__)
@@ -21,13 +22,13 @@ class SharedRecord:
     """The file, and what of it this window knows.
 
     Args:
-        folder: The project's own folder.
+        home: The project's own folder.
         known: What was read from it; empty when there was none.
     """
 
-    def __init__(self, folder: Path, known: dict[str, Any]) -> None:
-        self._folder = folder
-        self._version = _version(folder / FILE_NAME)
+    def __init__(self, home: Home, known: dict[str, Any]) -> None:
+        self._home, self._folder = home, home.folder
+        self._version = _version(self._folder / FILE_NAME)
         self._known = known
 
     def write(self, ours: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,6 +50,7 @@ class SharedRecord:
             except ProjectError as error:  # gone, or damaged: it is written anew, and a backup of it is there
                 _log.warning("%s", error)
         write_record(self._folder, data)
+        self._home.check()  # or it went somewhere else
         self._version = _version(self._folder / FILE_NAME)
         self._known = data
         return data

@@ -8,10 +8,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from pspnet_core import atomic
 from pspnet_core.atomic import storage_error
 from pspnet_core.project.records import Notice
 
-OWN_FOLDER = ".pspnet-studio"
+OWN_FOLDER = atomic.OWN_FOLDER
 
 
 def user_data_folder() -> Path:

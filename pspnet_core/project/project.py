@@ -20,6 +20,7 @@ from pspnet_core.imaging.class_maps import ids_of
 from pspnet_core.project import class_ids, plane_files
 from pspnet_core.project.backups import Backups
 from pspnet_core.project.discovery import Found, natural_key
+from pspnet_core.project.home import Home
 from pspnet_core.project.locks import ItemLocks
 from pspnet_core.project.mask_versions import MaskVersions
 from pspnet_core.project.merging import SharedRecord, adopt
@@ -64,13 +65,13 @@ class Project:
 
     def __init__(self, root: Path, folder: Path, record: ProjectRecord, is_new: bool) -> None:
         self.session = secrets.token_hex(8)  # nobody else has the same, wherever and whenever
-        self.locks = ItemLocks(folder, self.session)
-        self.masks, self.backups = MaskVersions(folder), Backups(folder)
-        self._root = root
-        self._folder = folder
+        self.home = home = Home(folder, record.uuid)
+        self.locks = ItemLocks(folder, self.session, home)
+        self.masks, self.backups = MaskVersions(home), Backups(folder)
+        self._root, self._folder = root, folder
         self._record = record
         self._is_new = is_new
-        self._file = SharedRecord(folder, record.raw)
+        self._file = SharedRecord(home, record.raw)
         self._items: dict[str, Item] = {}
         self._gone: dict[str, Item] = {}  # were here in this session: what is open of them can still be saved
         self._notices: tuple[Notice, ...] = ()  # of the last scan
@@ -228,6 +229,7 @@ class Project:
         with self._save_lock:
             with self._lock:
                 data = self._record.to_json()
+            self.home.prepare()
             self.backups.keep_project()
             written = self._file.write(data)
             with self._lock:

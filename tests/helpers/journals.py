@@ -47,7 +47,7 @@ class Hand:
         self.first, self.depth = self.found.first, self.found.depth
         snapshots = self.planes[0].snapshot(), self.planes[1].snapshot()
         self.journal = Journal(
-            self.project.folder, KEY, self.project.session, self.found, snapshots, budget_bytes=budget_bytes
+            self.project.home, KEY, self.project.session, self.found, snapshots, budget_bytes=budget_bytes
         )
 
     @property

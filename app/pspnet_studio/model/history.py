@@ -66,7 +66,7 @@ class HistoryStore:
         if history.journal is None:
             snapshots = planes[0].snapshot(), planes[1].snapshot()
             found = found or Replay()
-            history.journal = Journal(project.folder, key, project.session, found, snapshots, self._budget_bytes)
+            history.journal = Journal(project.home, key, project.session, found, snapshots, self._budget_bytes)
         return history
 
     def of(self, key: str, found: Replay | None = None) -> History:

@@ -279,7 +279,7 @@ def test_strokes_of_this_session_that_fit_no_mask_any_more_are_kept(root: Path, 
         assert found is not None
         assert found.set_aside == (hand.journal.path,)
         planes = hand.planes[0].snapshot(), hand.planes[1].snapshot()
-        hand.journal = Journal(hand.project.folder, KEY, hand.project.session, found, planes)
+        hand.journal = Journal(hand.project.home, KEY, hand.project.session, found, planes)
         hand.depth = 0
         hand.stroke(0, 0, 4 + round_, 0)
         hand.write()
