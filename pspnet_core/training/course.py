@@ -49,6 +49,7 @@ class Course:
         self.step = 0
         self.evaluation_s = 0.0
         self._plateau = Plateau()
+        self._scored_step = 0  # the last one
 
     @property
     def lr_factor(self) -> float:
@@ -107,15 +108,18 @@ class Course:
 
     @property
     def is_evaluation_due(self) -> bool:
-        """Whether it is time to score what was learned, and not nearly the end."""
+        """Whether it is time to score what was learned, which was not done yet, and not nearly the end."""
         plan = self.plan
         if plan is None or not plan.evaluate_every or self.step % plan.evaluate_every:
+            return False
+        if self._scored_step == self.step:  # for the plan, which came after it
             return False
         return plan.steps - self.step > plan.evaluate_every / 2
 
     def scored(self, mean_iou: float) -> bool:
         """Take in a score of this step; True when it made the plan shorter."""
         plan = self.plan
+        self._scored_step = self.step
         if plan is not None and (not plan.may_stop or self.step >= plan.decay_from):
             return False
         if not self._plateau.add(self.step, mean_iou) or plan is None:
@@ -169,4 +173,5 @@ class Course:
             plateau.add(step, score)
         step, elapsed_s = int(told["step"]), float(told["elapsed_s"])
         self.plan, self.planned_steps, self._plateau, self.step = plan, told["planned_steps"], plateau, step
+        self._scored_step = plateau.scores[-1][0] if plateau.scores else 0
         self.clock.go_on_after(elapsed_s)
