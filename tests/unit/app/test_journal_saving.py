@@ -234,6 +234,27 @@ def test_a_disk_that_takes_nothing_is_told_and_tried_again(
     assert document_of(after).history.num_done == 3
 
 
+def test_a_folder_that_is_away_for_a_while_loses_no_stroke(
+    qtbot: QtBot, sessions: list[Session], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(autosave, "_RETRY_MS", 300)
+    folder = make_folder(tmp_path / "photos")
+    session = start(qtbot, sessions, folder)
+    paint(session, 0)
+    qtbot.waitUntil(lambda: journaled(session), timeout=1000)
+    away = folder.rename(tmp_path / "away")
+    paint(session, 1)
+    qtbot.waitUntil(lambda: session.autosave.state == "failed")
+    assert "not there any more" in told(session)
+    assert not folder.exists()
+    away.rename(folder)
+    paint(session, 2)
+    qtbot.waitUntil(lambda: session.autosave.state == "saved")
+    after = start(qtbot, sessions, crash(session, tmp_path / "copy"))
+    assert state_of(after) == state_of(session)
+    assert document_of(after).history.num_done == 3
+
+
 def test_without_a_place_for_journals_masks_are_saved_and_it_is_told(
     qtbot: QtBot, sessions: list[Session], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
