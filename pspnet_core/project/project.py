@@ -353,7 +353,7 @@ class Project:
             self._record.include, self._record.sources = sources
 
     def _scan(self) -> Found:
-        found = self._found = scan(self._root, self._record, self._pages)
+        found = self._found = scan(self._root, self._folder, self._record, self._pages)
         self._gone |= self._items
         self._items, self._notices = found.items, found.notices
         return found.root

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
 from pspnet_core.errors import ProjectError
 from pspnet_core.project.discovery import Found, find_items, natural_key
 from pspnet_core.project.pages import PageCounts
+from pspnet_core.project.places import journal_folder
+from pspnet_core.project.plane_files import mask_path
 from pspnet_core.project.records import Item, Notice
 from pspnet_core.project.store import ProjectRecord
+
+_MAX_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +38,12 @@ class Scan:
         return any(_changed(folder) != then for folder, then in self.folders)
 
 
-def scan(root: Path, record: ProjectRecord, pages: PageCounts) -> Scan:
+def scan(root: Path, folder: Path, record: ProjectRecord, pages: PageCounts) -> Scan:
     """Look through the root and the added folders.
 
     Args:
         root: The folder of the images.
+        folder: The project's own one.
         record: Says what of it belongs to the project, and which folders were added.
         pages: Of TIFF files; remembers what it learns.
 
@@ -74,7 +80,34 @@ def scan(root: Path, record: ProjectRecord, pages: PageCounts) -> Scan:
     items = pages.paged(items)
     if record.sources or len(items) > len(found.items):  # else they are in order: sorting 100,000 takes half a second
         items.sort(key=lambda item: natural_key(item.key))
-    return Scan({item.key: item for item in items}, tuple(notices), found, tuple(folders))
+    by_key = {item.key: item for item in items}
+    notices += _labels_without_image(folder, record, by_key)
+    return Scan(by_key, tuple(notices), found, tuple(folders))
+
+
+def _labels_without_image(folder: Path, record: ProjectRecord, items: Container[str]) -> list[Notice]:
+    """What is to be told of labels whose image is not there any more: it went, or has another name."""
+    places = tuple(f"{source.name}/" for source in record.sources if source.path.is_dir())  # of the others it was told
+    lost = [
+        key
+        for key in list(record.states)  # all at once: another thread may add to them
+        if key not in items
+        and key.partition("#")[0] not in items  # a page that was not counted yet
+        and (not key.startswith("@") or key.startswith(places))
+        and (mask_path(folder, key).exists() or journal_folder(folder, key).is_dir())
+    ]
+    if not lost:
+        return []
+    lost.sort(key=natural_key)
+    more = f" and {len(lost) - _MAX_NAMED} more" if len(lost) > _MAX_NAMED else ""
+    images = "1 image" if len(lost) == 1 else f"{len(lost)} images"
+    return [
+        Notice(
+            f"The labels of {images} are kept, without an image of that name.",
+            f"{', '.join(lost[:_MAX_NAMED])}{more}. The masks lie in {folder / 'masks'}.",
+            "What was renamed or moved has its labels again under its old name and in its old place.",
+        )
+    ]
 
 
 def _changed(folder: Path) -> int | None:

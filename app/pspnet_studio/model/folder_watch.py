@@ -44,7 +44,9 @@ class FolderWatch(QObject):
         self._last_s = 0.0
         self._asked: set[str] = set()  # a question is open
         self._put_off: set[str] = set()
+        self._told: set[Notice] = set()  # of the project
         session.project_changed.connect(self._on_project_changed)
+        session.items_changed.connect(self._on_items_changed)
         session.document_changed.connect(self._on_document_changed)
         session.autosave.failed.connect(self._on_failed)
         application = QCoreApplication.instance()
@@ -113,6 +115,7 @@ class FolderWatch(QObject):
 
     def _on_project_changed(self) -> None:
         project = self._session.project
+        self._told = set(project.notices) if project is not None else set()  # who opens it tells them
         self._asked.clear()
         self._put_off.clear()
         self._last_s = time.monotonic()
@@ -125,6 +128,14 @@ class FolderWatch(QObject):
             priority=Priority.TIDY,
             on_done=lambda _: self._rescan(project),
         )
+
+    def _on_items_changed(self) -> None:
+        """Tell what is to be told since the folders were read again: for instance that labelled images have gone."""
+        notices = self._session.project.notices if self._session.project is not None else ()
+        for notice in notices:
+            if notice not in self._told:
+                self._session.notice.emit(notice)
+        self._told = set(notices)
 
     def _on_document_changed(self) -> None:
         project, document = self._session.project, self._session.document

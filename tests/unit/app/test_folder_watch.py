@@ -82,6 +82,23 @@ def test_images_that_come_and_go_are_noticed(qtbot: QtBot, session: Session) -> 
     qtbot.waitUntil(lambda: told[2:] == [num])
 
 
+def test_labels_whose_image_was_renamed_are_told_of_once(qtbot: QtBot, session: Session) -> None:
+    paint(session, 0)
+    save(qtbot, session)
+    session.go_to("photo_1.png")
+    qtbot.waitUntil(lambda: session.document.item_key == "photo_1.png")
+    root, told = session.project.root, []
+    session.items_changed.connect(lambda: told.append(True))
+    os.rename(root / KEY, root / "holiday.png")
+    session.folder_watch.look()
+    qtbot.waitUntil(lambda: len(told) == 1)
+    Image.new("RGB", (20, 20)).save(root / "new.png")
+    session.folder_watch.look()
+    qtbot.waitUntil(lambda: len(told) == 2)
+    (notice,) = (message for message in session.seen if "labels of 1 image" in getattr(message, "title", ""))
+    assert KEY in notice.detail
+
+
 def test_a_look_at_a_folder_in_which_nothing_changed_reads_and_says_nothing(
     qtbot: QtBot, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -597,3 +597,46 @@ def test_the_classes_of_a_saved_mask_are_remembered(root) -> None:
     again = Project.open(root)
     assert again.state("images/train/a.jpg").class_ids == expected
     assert again.state("images/train/b.png").class_ids == ()
+
+
+def test_labels_whose_image_was_renamed_are_told_of_and_come_back_with_its_name(root) -> None:
+    project = Project.open(root)
+    for key in ("images/train/b.png", "images/test/c.jpg"):
+        project.save_annotation(project.item(key), *planes())
+    project.set_state("images/train/a.jpg", status=Status.DONE)
+    project.save()
+    assert not any("labels" in notice.title for notice in project.notices)
+    path = root / "images/train/b.png"
+    path.rename(path.with_name("holiday.png"))
+    (root / "images/train/a.jpg").unlink()  # nothing of ours was painted on it
+    project.rescan()
+    for now in (project, Project.open(root)):
+        (notice,) = (notice for notice in now.notices if "labels" in notice.title)
+        assert "1 image " in notice.title
+        assert notice.detail.startswith("images/train/b.png. ")
+        assert not now.has_annotation(now.item("images/train/holiday.png"))
+    (root / "images/test/c.jpg").unlink()
+    project.rescan()
+    assert any("2 images" in notice.title for notice in project.notices)
+    path.with_name("holiday.png").rename(path)
+    put_image(root / "images/test/c.jpg")
+    project.rescan()
+    assert not any("labels" in notice.title for notice in project.notices)
+    assert project.has_annotation(project.item("images/train/b.png"))
+
+
+def test_labels_on_a_drive_that_is_away_and_on_pages_not_counted_yet_are_not_told_of(root, tmp_path) -> None:
+    put_image(tmp_path / "usb/d.jpg")
+    project = Project.open(root)
+    (added,) = project.add_source(tmp_path / "usb").added
+    project.save_annotation(project.item(added), *planes())
+    project.save()
+    frames = [Image.new("L", (20, 20), shade) for shade in (0, 90)]
+    frames[0].save(root / "images/scan.tif", save_all=True, append_images=frames[1:])
+    project.rescan()
+    list(project.pages.look())
+    project.rescan()
+    project.save_annotation(project.item("images/scan.tif#2"), *(np.ones((20, 20), np.uint8) for _ in range(2)))
+    project.save()
+    (tmp_path / "usb").rename(tmp_path / "away")
+    assert not any("labels" in notice.title for notice in Project.open(root).notices)
