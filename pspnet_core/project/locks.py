@@ -3,18 +3,17 @@
 A lock is a file, made so that one of two rivals gets it on every file system. Its holder counts up a number in it, in
 place. Nobody compares clocks: who waits looks whether the number changes while his own clock runs. A holder that died
 on this machine is known at once, by the system's own lock on the file. One that was thought dead and is not finds that
-the file is not its own any more, and writes nothing then.
+the file is not its own any more, and writes nothing then, until it is free again and nobody has written meanwhile.
+Where the folder itself is away, nothing is known, and nothing is lost.
 """
 
 from __future__ import annotations
 
-import errno
 import functools
 import getpass
-import json
+import hashlib
 import os
 import platform
-import secrets
 import threading
 import time
 import uuid
@@ -27,8 +26,9 @@ from typing import Any
 
 from pspnet_core.atomic import make_folder, storage_error
 from pspnet_core.errors import StorageError
-from pspnet_core.file_lock import is_at, try_lock
+from pspnet_core.file_lock import is_at
 from pspnet_core.project.home import Home
+from pspnet_core.project.lock_file import Holder, adopt, beside, create, link, read, remove_dead, write
 
 BEAT_S = 5.0
 """The holder of a lock is to call :meth:`ItemLocks.beat` so often."""
@@ -36,34 +36,27 @@ BEAT_S = 5.0
 STALE_S = 20.0
 """A lock whose number did not change for so long may be taken over."""
 
-_SIZE = 512
-_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
-_FLAGS = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_LONGEST = 200
+"""A longer name gets a short one in its place: 255 bytes is what most file systems know."""
+
+_NOBODY = Holder("", "", b"")
 
 
 class ItemLockedError(StorageError):
-    """An image is being changed elsewhere: nothing was written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who has a lock.
+    """An image is being changed elsewhere: nothing was written.
 
     Attributes:
-        user: Name of the person; empty when it could not be read.
-        host: Name of the machine.
-        raw: All that is in the file: another value means that the holder lives.
+        key: Of the item.
+        holder: Who is changing it.
     """
 
-    user: str
-    host: str
-    raw: bytes
-
-    def __str__(self) -> str:
-        return f"{self.user} on {self.host}" if self.user else "another window"
-
-
-_NOBODY = Holder("", "", b"")
+    def __init__(self, key: str, holder: Holder) -> None:
+        super().__init__(
+            f"{key} is being changed by {holder}.",
+            "Nothing was written, so that no work of theirs is lost.",
+            "Close the image there, then open it here again.",
+        )
+        self.key, self.holder = key, holder
 
 
 @dataclass(slots=True)
@@ -80,11 +73,15 @@ class ItemLocks:
         folder: The project's own folder; nothing is made in it before the first lock.
         session: Names the session; no other one has the same name.
         home: The same folder, where it is known already.
+        check: Raises StorageError when an item is on disk not as this session knows it. Without it a lock that was
+            taken over is not given back.
     """
 
-    def __init__(self, folder: Path, session: str, home: Home | None = None) -> None:
+    def __init__(
+        self, folder: Path, session: str, home: Home | None = None, check: Callable[[str], None] | None = None
+    ) -> None:
         self._home, self._folder = home or Home(folder), folder / "locks"
-        self._session = session
+        self._session, self._check = session, check
         self._lock = threading.RLock()
         self._held: dict[str, _Held] = {}
         self._refused: dict[str, Holder] = {}
@@ -103,30 +100,35 @@ class ItemLocks:
             is_fresh: Whether its masks are read from the disk after this, and nothing of them is known before.
 
         Returns:
-            None when this session has it (also from before), else who has it. A lock that was taken over is not given
-            back unless ``is_fresh``: what this session knows of the item is older.
+            None when this session has it (also from before), else who has it. A lock that was taken over is given back
+            when it is free again and nothing was written meanwhile, or when ``is_fresh``.
 
         Raises:
-            StorageError: The file could not be made.
+            MaskChangedError: It was taken over, is free again, and something was written meanwhile.
+            StorageError: The file could not be made, or the folder is away.
         """
         path = self._path(key)
         self._home.prepare()
         with self._lock:
-            held = self._held.get(key)
-            if held is not None:
-                if self._is_ours(held):
-                    return None
-                self._lose(key)
-            if is_fresh:
-                self._lost.discard(key)
+            self._refused.pop(key, None)
             try:
-                holder = (_read(path) or _NOBODY) if key in self._lost else self._try(key, path)
+                if key in self._held and self._is_ours(key):
+                    return None
+                if is_fresh:
+                    self._lost.discard(key)
+                is_older = key in self._lost
+                holder = (read(path) or _NOBODY) if is_older and self._check is None else self._try(key, path)
             except OSError as error:
                 raise storage_error(path, error) from error
-            if holder is None:
-                self._refused.pop(key, None)
-            else:
+            if holder is not None:
                 self._refused[key] = holder
+            elif is_older and self._check is not None:
+                try:
+                    self._check(key)
+                except StorageError:
+                    self.release(key)
+                    raise
+                self._lost.discard(key)
             return holder
 
     def release(self, key: str) -> None:
@@ -150,30 +152,30 @@ class ItemLocks:
         """Show the others that this session lives; the keys of items that were taken over since the last time."""
         lost = []
         with self._lock:
-            for key, held in list(self._held.items()):
+            for key in list(self._held):
                 try:
-                    is_ours = self._is_ours(held)
-                    if is_ours:
+                    if self._is_ours(key):
+                        held = self._held[key]
                         held.fields["beat"] += 1
-                        _write(held.handle, held.fields)
+                        write(held.handle, held.fields)
+                    else:
+                        lost.append(key)
                 except (OSError, StorageError):
                     continue  # the folder is away for now: whether the lock is still there is seen later
-                if not is_ours:
-                    lost.append(key)
-                    self._lose(key)
         return lost
 
     def holder(self, key: str) -> Holder | None:
         """Who else has the lock now; None when nobody has, or who had it has died on this machine.
 
         Raises:
-            StorageError: It could not be read.
+            StorageError: It could not be read, or the folder is away.
         """
         path = self._path(key)
         self._home.check()
         try:
-            found = None if key in self._held else _read(path)
-            return None if found is None or _remove_dead(path) else found
+            found = None if key in self._held else read(path)
+            is_free = found is None or found.session == self._session or remove_dead(path, _machine())
+            return None if is_free else found
         except OSError as error:
             raise storage_error(path, error) from error
 
@@ -187,13 +189,13 @@ class ItemLocks:
             StorageError: The file could not be moved or made.
         """
         path = self._path(key)
-        aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.old")
+        aside = beside(path)
         with self._lock:
             try:
                 with suppress(FileNotFoundError):
                     os.rename(path, aside)  # one of two rivals gets it; what it got is looked at only now
                     if aside.read_bytes() != stale.raw:
-                        _link(aside, path)
+                        link(aside, path)
                     aside.unlink()
             except OSError as error:
                 raise storage_error(path, error) from error
@@ -204,17 +206,15 @@ class ItemLocks:
         """Goes around writing the masks of an item; takes the lock for that long where this session does not have it.
 
         Raises:
-            ItemLockedError: Somebody else has it, or has taken it over: what is to be written is older than theirs.
-            StorageError: The lock could not be made.
+            ItemLockedError: Somebody else has it.
+            MaskChangedError: Somebody else had it, and what is to be written is older than theirs.
+            StorageError: The lock could not be made, or the folder is away.
         """
-        self._home.prepare()
         with self._lock:
             held = self._held.get(key)
-            if held is not None and not self._is_ours(held):
-                self._lose(key)
-            holder = None if key in self._held else self.acquire(key)
+            holder = self.acquire(key)
             if holder is not None:
-                raise _locked(key, holder)
+                raise ItemLockedError(key, holder)
             self._writing[key] += 1
         try:
             yield
@@ -227,32 +227,49 @@ class ItemLocks:
     # --- inside; the lock is held
 
     def _path(self, key: str) -> Path:
-        return self._folder / f"{key}.lock"
+        path = self._folder / f"{key}.lock"
+        name = path.name.encode()
+        return path if len(name) <= _LONGEST else path.with_name(f"{hashlib.sha256(name).hexdigest()}.lock")
+
+    def _fields(self, beat: int = 0) -> dict[str, Any]:
+        who = {"session": self._session, "user": _user(), "host": platform.node()}
+        return who | {"machine": _machine(), "beat": beat}
 
     def _try(self, key: str, path: Path) -> Holder | None:
-        fields = {"session": self._session, "user": _user(), "host": platform.node(), "machine": _machine(), "beat": 0}
+        fields = self._fields()
         make_folder(path.parent)
-        handle = _create(path, fields)
-        if handle is None and _remove_dead(path):
-            handle = _create(path, fields)
+        handle = create(path, fields)
+        if handle is None and remove_dead(path, _machine()):
+            handle = create(path, fields)
         if handle is None:
-            return _read(path) or _NOBODY  # it went away just now
+            handle = adopt(path, fields)
+        if handle is None:
+            return read(path) or _NOBODY  # it went away just now
         self._held[key] = _Held(handle, path, fields)
         return None
 
-    def _is_ours(self, held: _Held) -> bool:
-        """Whether nobody has taken it over. Raises: StorageError (the folder is away: nobody knows)."""
-        if is_at(held.handle, held.path):
-            return True
+    def _is_ours(self, key: str) -> bool:
+        """Whether a lock that was held still is; otherwise it is lost. Raises: OSError, StorageError (nobody knows)."""
+        held = self._held[key]
+        with suppress(OSError):  # of a file that was open when its drive went away
+            if is_at(held.handle, held.path):
+                return True
         self._home.check()
-        return False
-
-    def _lose(self, key: str) -> None:
+        found = read(held.path)
+        if found is not None and found.session == self._session:  # the drive is back
+            fields = self._fields(held.fields["beat"] + 1)
+            handle = adopt(held.path, fields)
+            if handle is not None:
+                self._forget(key)
+                self._held[key] = _Held(handle, held.path, fields)
+                return True
         self._lost.add(key)
         self._forget(key)
+        return False
 
     def _forget(self, key: str) -> None:
-        os.close(self._held.pop(key).handle)
+        with suppress(OSError):  # it is closed then, too
+            os.close(self._held.pop(key).handle)
 
 
 class StaleWatch:
@@ -274,100 +291,6 @@ class StaleWatch:
         return self._clock() - self._since_s >= STALE_S
 
 
-def _create(path: Path, fields: dict[str, Any]) -> int | None:
-    """Make a lock file; its descriptor, None when there is one already."""
-    if os.name == "nt":  # where a name that is open cannot be taken away, and making a file is safe on a network, too
-        try:
-            handle = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
-        except FileExistsError:
-            return None
-        _fill(handle, path, fields)
-        return handle
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    handle = os.open(temporary, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
-    is_ours = False
-    try:
-        _fill(handle, temporary, fields)
-        is_ours = _link(temporary, path)
-        return handle if is_ours else None
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
-        if not is_ours:
-            os.close(handle)
-
-
-def _fill(handle: int, path: Path, fields: dict[str, Any]) -> None:
-    fields["has_lock"] = try_lock(handle) and _knows_locks(path)
-    _write(handle, fields)
-
-
-def _link(source: Path, target: Path) -> bool:
-    """Let a file have another name, if nothing has it; False when something has."""
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        # No links here: the name is reserved by a file of its own, which this one then takes the place of.
-        try:
-            os.close(os.open(target, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666))
-        except FileExistsError:
-            return False
-        os.replace(source, target)
-    return True
-
-
-def _write(handle: int, fields: dict[str, Any]) -> None:
-    data = json.dumps(fields).encode()
-    os.lseek(handle, 0, os.SEEK_SET)
-    os.write(handle, data.ljust(_SIZE))
-    os.fsync(handle)  # on a network others see it only then
-
-
-def _read(path: Path) -> Holder | None:
-    """Who has a lock; None when there is none. Raises: OSError."""
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    try:
-        fields = json.loads(raw)
-        return Holder(str(fields["user"]), str(fields["host"]), raw)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return Holder("", "", raw)  # half written, or by a program to come: it counts as held as long as it changes
-
-
-def _remove_dead(path: Path) -> bool:
-    """Take a lock away whose holder ran on this machine, had the system's lock, and has it no more."""
-    try:
-        fields = json.loads(path.read_bytes())
-        if fields["machine"] != _machine() or not fields["has_lock"]:
-            return False
-        handle = os.open(path, _FLAGS)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return False
-    try:
-        if not (try_lock(handle) and is_at(handle, path)):  # of two rivals one has the lock, the other the old file
-            return False
-        with suppress(OSError):
-            path.unlink()
-        return True
-    finally:
-        os.close(handle)
-
-
-def _knows_locks(path: Path) -> bool:
-    """Whether the file system keeps a lock: the file is locked, so a second one must fail."""
-    handle = os.open(path, _FLAGS)
-    try:
-        return not try_lock(handle)
-    finally:
-        os.close(handle)
-
-
 def _user() -> str:
     try:
         return getpass.getuser()
@@ -377,16 +300,8 @@ def _user() -> str:
 
 @functools.cache
 def _machine() -> str:
-    """Names this run of this machine: another one, or the same after it was started anew, has another name."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return f"{platform.node()}-{uuid.getnode():x}"
-
-
-def _locked(key: str, holder: Holder) -> ItemLockedError:
-    return ItemLockedError(
-        f"{key} is being changed by {holder}.",
-        "Nothing was written, so that no work of theirs is lost.",
-        "Close the image there, then open it here again.",
-    )
+    """Names this machine, also after it was started anew; what is a copy of it has another name, or is given one."""
+    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
+        with suppress(OSError, UnicodeDecodeError):
+            return f"{platform.node()}-{Path(path).read_text(encoding='ascii').strip()}"
+    return f"{platform.node()}-{uuid.getnode():x}"

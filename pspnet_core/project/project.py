@@ -66,8 +66,8 @@ class Project:
     def __init__(self, root: Path, folder: Path, record: ProjectRecord, is_new: bool) -> None:
         self.session = secrets.token_hex(8)  # nobody else has the same, wherever and whenever
         self.home = home = Home(folder, record.uuid)
-        self.locks = ItemLocks(folder, self.session, home)
         self.masks, self.backups = MaskVersions(home), Backups(folder)
+        self.locks = ItemLocks(folder, self.session, home, self.masks.check)
         self._root, self._folder = root, folder
         self._record = record
         self._is_new = is_new

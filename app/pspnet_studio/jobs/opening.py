@@ -12,7 +12,7 @@ from pspnet_core.imaging.opening import OpenStep, file_version, open_steps
 from pspnet_core.imaging.planes import PlaneStore
 from pspnet_core.imaging.source import ArraySource
 from pspnet_core.imaging.tiff_source import TiffSource
-from pspnet_core.project.locks import Holder
+from pspnet_core.project.lock_file import Holder
 from pspnet_core.project.project import Item, Notice, Project
 from pspnet_core.project.records import PixelCounts
 from pspnet_core.project.replay import Replay

@@ -15,10 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pspnet_core.errors import StorageError
 from pspnet_core.imaging.class_maps import read_class_map
 from pspnet_core.imaging.read import read_info
 from pspnet_core.project import locks
-from pspnet_core.project.locks import STALE_S, Holder, ItemLockedError, ItemLocks, StaleWatch
+from pspnet_core.project.lock_file import Holder
+from pspnet_core.project.locks import STALE_S, ItemLockedError, ItemLocks, StaleWatch
+from pspnet_core.project.mask_versions import MaskChangedError
 from pspnet_core.project.plane_files import mask_path
 from pspnet_core.project.project import Project
 from tests.helpers.tiny_files import put_image
@@ -175,6 +178,103 @@ def test_a_lock_for_one_save_does_not_stay(root: Path) -> None:
     assert mask_path(project.folder, KEY).read_bytes() == before
 
 
+# --- locks that were lost
+
+
+def test_a_folder_that_is_away_for_a_moment_takes_no_lock_away(root: Path) -> None:
+    project = Project.open(root)
+    item = project.item(KEY)
+    project.save()
+    assert project.locks.acquire(KEY) is None
+    away = root.with_name("away")
+    root.rename(away)
+    assert project.locks.beat() == []
+    with pytest.raises(StorageError) as caught:
+        project.save_annotation(item, *planes_of(away, 1))
+    assert not isinstance(caught.value, ItemLockedError)
+    assert not root.exists()  # no other folder took its place
+    away.rename(root)
+    assert project.locks.beat() == []
+    assert ItemLocks(project.folder, "other").acquire(KEY) is not None
+    project.save_annotation(item, *planes(project, 1))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there a file that is open cannot be moved away")
+def test_a_folder_that_comes_back_with_new_files_brings_the_lock_back(tmp_path: Path) -> None:
+    mine = ItemLocks(tmp_path, "one")
+    mine.acquire(KEY)
+    path = tmp_path / "locks" / f"{KEY}.lock"
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content)  # as after a drive was mounted again
+    assert mine.holder(KEY) is None  # it is no other's
+    assert mine.beat() == []
+    assert json.loads(path.read_bytes())["beat"] > json.loads(content)["beat"]
+    assert ItemLocks(tmp_path, "two").acquire(KEY) is not None
+    mine.release(KEY)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("has_written", [False, True])
+def test_a_lock_that_was_lost_comes_back_unless_the_mask_was_written(root: Path, has_written: bool) -> None:
+    first = Project.open(root)
+    item = first.item(KEY)
+    first.masks.note(KEY)
+    assert first.locks.acquire(KEY) is None
+    first.save_annotation(item, *planes(first, 1))
+    second = Project.open(root)
+    assert second.locks.take_over(KEY, second.locks.acquire(KEY)) is None
+    if has_written:
+        second.save_annotation(item, *planes(second, 2))
+    assert first.locks.beat() == [KEY]
+    assert first.locks.acquire(KEY) is not None
+    second.locks.release(KEY)
+    if not has_written:
+        first.save_annotation(item, *planes(first, 3))
+        assert first.locks.acquire(KEY) is None
+        return
+    for _ in range(2):
+        with pytest.raises(MaskChangedError):
+            first.save_annotation(item, *planes(first, 3))
+    assert (read_class_map(mask_path(first.folder, KEY)) == 2).all()
+    assert second.locks.acquire(KEY) is None  # nothing of the attempts stays
+    second.locks.release(KEY)
+    first.masks.note(KEY)  # a person has chosen what was painted here
+    first.save_annotation(item, *planes(first, 3))
+
+
+def test_what_was_open_when_the_power_went_is_free_after_the_start(root: Path) -> None:
+    before = Project.open(root)
+    before.save()
+    assert before.locks.acquire(KEY) is None
+    os.close(before.locks._held[KEY].handle)  # the system keeps no lock beyond itself; the file stays as it was
+    assert Project.open(root).locks.acquire(KEY) is None
+
+
+def test_a_machine_has_the_same_name_after_it_was_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Path.read_text
+    boots = iter(range(100))
+
+    def read_text(path: Path, *arguments: object, **names: object) -> str:
+        return f"boot {next(boots)}" if "boot_id" in str(path) else read(path, *arguments, **names)
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    assert locks._machine.__wrapped__() == locks._machine.__wrapped__()
+
+
+@pytest.mark.parametrize("num_bytes", [195, 196, 228, 229, 237, 250])
+def test_the_longest_names_can_be_locked(tmp_path: Path, num_bytes: int) -> None:
+    key = "images/" + "n" * (num_bytes - 4) + ".jpg"
+    mine, other = ItemLocks(tmp_path, "one"), ItemLocks(tmp_path, "two")
+    assert mine.acquire(key) is None
+    stale = other.acquire(key)
+    assert stale is not None
+    assert other.take_over(key, stale) is None
+    assert mine.beat() == [key]
+    other.release(key)
+    assert [path for path in (tmp_path / "locks").rglob("*") if path.is_file()] == []
+
+
 # --- two processes
 
 
@@ -205,10 +305,14 @@ def other(root: Path) -> Iterator[Other]:
     other.process.communicate()
 
 
-def planes(project: Project, class_id: int) -> tuple[np.ndarray, np.ndarray]:
-    info = read_info(project.item(KEY).image_path)
+def planes_of(root: Path, class_id: int) -> tuple[np.ndarray, np.ndarray]:
+    info = read_info(root / KEY)
     class_map = np.full((info.height, info.width), class_id, np.uint8)
     return class_map, np.full_like(class_map, 2)
+
+
+def planes(project: Project, class_id: int) -> tuple[np.ndarray, np.ndarray]:
+    return planes_of(project.root, class_id)
 
 
 def test_two_processes_never_write_one_mask(root: Path, other: Other) -> None:
