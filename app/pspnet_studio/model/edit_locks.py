@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal
 
 from pspnet_core.errors import PspnetError
-from pspnet_core.project.locks import BEAT_S, Holder, StaleWatch
+from pspnet_core.project.lock_file import Holder
+from pspnet_core.project.locks import BEAT_S, ItemLockedError, StaleWatch
+from pspnet_core.project.mask_versions import MaskChangedError
 from pspnet_core.project.records import Notice
 from pspnet_studio.jobs.runner import Lane, Priority
 from pspnet_studio.messages import tr
@@ -22,6 +24,10 @@ _LOOK_MS = 2_000
 
 class EditLocks(QObject):
     """The lock of the open image: held, or waited for while the image is read only.
+
+    It is taken when the image is opened, or with the first edit in a folder where nothing was saved yet. Where it was
+    lost, or refused after something was painted, what was painted is kept, and goes on when the lock is free; if the
+    mask was changed there, a person chooses (``FolderWatch.mask_changed``).
 
     Args:
         session: Its parent, whose loading takes the locks.
@@ -42,6 +48,7 @@ class EditLocks(QObject):
         self._document: Document | None = None
         self._holder: Holder | None = None
         self._watch = StaleWatch()
+        self._is_claimed = self._is_kept = self._is_asked = False  # for the open image
         self.can_take_over = False
         self._look_timer, self._beat_timer = QTimer(self), QTimer(self)
         self._look_timer.setInterval(_LOOK_MS)
@@ -50,7 +57,8 @@ class EditLocks(QObject):
         self._beat_timer.timeout.connect(self._beat)
         session.project_changed.connect(self._on_project_changed)
         session.document_changed.connect(self._on_document_changed)
-        session.autosave.item_saved.connect(self._on_saved)
+        session.autosave.item_saved.connect(self._release)
+        session.autosave.failed.connect(self._on_failed)
         application = QCoreApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self._on_quit)
@@ -65,7 +73,7 @@ class EditLocks(QObject):
             lambda: project.locks.take_over(document.item_key, holder),
             name=tr("taking over an image"),
             priority=Priority.OPEN,
-            on_done=lambda other: self._on_looked(document, other, has_taken=True),
+            on_done=lambda other: self._on_looked(document, other),
             on_error=self._session.notice.emit,
         )
 
@@ -86,38 +94,83 @@ class EditLocks(QObject):
         if document is self._document:
             return
         self._document, self._holder, self.can_take_over = document, None, False
+        self._is_claimed = self._is_kept = self._is_asked = False
         self._look_timer.stop()
         if document is not None and project is not None:
+            document.edited.connect(self._claim)
+            document.refused.connect(self._tell)
             holder = project.locks.refused(document.item_key)
             if holder is not None:
                 self._wait_for(document, holder)
+                self._tell()
         self._release()
         self.changed.emit()
 
-    def _on_saved(self, key: str) -> None:
-        document, project = self._document, self._project
-        if project is not None and document is not None and document.item_key == key and not document.is_read_only:
-            self._call(lambda: project.locks.acquire(key))  # of a new project there was no folder when it was opened
-        self._release()
+    def _claim(self) -> None:
+        """Have the lock from the first edit on, where nothing was there before to make it in."""
+        project, document = self._project, self._document
+        if project is None or document is None or self._is_claimed:
+            return
+        self._is_claimed, key = True, document.item_key
+
+        def claim() -> Holder | None:
+            project.save_if_new()
+            return project.locks.acquire(key)
+
+        def on_error(_: PspnetError) -> None:  # the save that follows meets the same, and tells it
+            self._is_claimed = document is not self._document
+
+        self._session.runner.call(
+            Lane.IO,
+            claim,
+            name=tr("locking an image"),
+            priority=Priority.SAVE,
+            on_done=lambda other: self._on_claimed(document, other),
+            on_error=on_error,
+        )
+
+    def _on_claimed(self, document: Document, other: Holder | None) -> None:
+        if document is not self._document:
+            self._release()
+        elif other is not None:
+            self._keep(document, other)
+
+    def _on_failed(self, error: PspnetError) -> None:
+        document = self._document
+        if document is not None and isinstance(error, ItemLockedError) and error.key == document.item_key:
+            self._keep(document, error.holder)
+
+    def _keep(self, document: Document, holder: Holder) -> None:
+        """Somebody else changes what was painted on here."""
+        if self._holder is None:
+            self._is_kept = True
+            self._wait_for(document, holder)
+            self._tell()
+            self.changed.emit()
 
     def _wait_for(self, document: Document, holder: Holder) -> None:
         self._holder, self._watch = holder, StaleWatch()
+        if document.is_editing:
+            self._session.document_leaving.emit()  # a stroke under way ends here
         document.set_read_only(True)
-        document.refused.connect(self._tell)
         self._look_timer.start()
-        self._tell()
 
     def _tell(self) -> None:
         if self._document is None or self._holder is None:
             return
-        title = tr("{name} is being changed by {who}.").format(name=self._document.item_key, who=self._holder)
+        key = self._document.item_key
+        title = tr("{name} is being changed by {who}.").format(name=key, who=self._holder)
+        detail = tr("It is shown as it is on disk and is read only.")
         remedy = tr("It can be changed here as soon as it is closed there.")
+        if self._is_kept or key in self._session.autosave.unsaved_keys():
+            detail = tr("What was painted here is kept in the journal of this window.")
+            remedy = tr("It is saved as soon as the image is closed there; if it was changed there, you choose then.")
         if self.can_take_over:
             title = tr("{name} is locked by {who}, who was not heard of for a while.").format(
-                name=self._document.item_key, who=self._holder
+                name=key, who=self._holder
             )
             remedy = tr("Image › Take over the lock opens it for changes here.")
-        self._session.notice.emit(Notice(title, tr("It is shown as it is on disk and is read only."), remedy))
+        self._session.notice.emit(Notice(title, detail, remedy))
 
     def _look(self) -> None:
         project, document = self._project, self._document
@@ -131,7 +184,7 @@ class EditLocks(QObject):
             on_done=lambda other: self._on_looked(document, other),
         )
 
-    def _on_looked(self, document: Document, other: Holder | None, has_taken: bool = False) -> None:
+    def _on_looked(self, document: Document, other: Holder | None) -> None:
         if document is not self._document or self._holder is None:
             return
         if other is not None:
@@ -142,13 +195,65 @@ class EditLocks(QObject):
                 self._tell()
                 self.changed.emit()
             return
-        if document.item_key in self._session.autosave.unsaved_keys() and not has_taken:
-            return  # what is known here is older than what was done there
+        if self._is_kept or document.item_key in self._session.autosave.unsaved_keys():
+            self._regain(document)
+            return
         self._look_timer.stop()
         self._session.notice.emit(
             Notice(tr("{name} can be changed here now.").format(name=document.item_key), tr("It was read again."))
         )
         self._session.read_again()
+
+    def _regain(self, document: Document) -> None:
+        """The lock is free, and there is something here that is not on disk, perhaps."""
+        project, key = self._project, document.item_key
+        if project is None:
+            return
+
+        def regain() -> Holder | None:
+            other = project.locks.acquire(key)
+            if other is None:
+                project.masks.check(key)
+            return other
+
+        self._session.runner.call(
+            Lane.IO,
+            regain,
+            name=tr("locking an image"),
+            priority=Priority.SAVE,
+            on_done=lambda other: self._on_regained(document, other),
+            on_error=lambda error: self._on_not_regained(document, error),
+        )
+
+    def _on_regained(self, document: Document, other: Holder | None) -> None:
+        if document is not self._document or self._holder is None:
+            self._release()
+            return
+        if other is not None or document.is_editing:
+            self._holder = other or self._holder
+            return  # it is looked at again
+        self._look_timer.stop()
+        self._holder, self.can_take_over, self._is_kept, self._is_claimed = None, False, False, True
+        document.set_read_only(False)
+        self._session.notice.emit(
+            Notice(
+                tr("{name} can be changed here now.").format(name=document.item_key),
+                tr("It is as it was here: what was painted and not saved is saved now."),
+            )
+        )
+        self._session.autosave.flush()
+        self.changed.emit()
+
+    def _on_not_regained(self, document: Document, error: PspnetError) -> None:
+        if document is not self._document or self._is_asked or not isinstance(error, MaskChangedError):
+            return  # it is tried again
+        self._is_asked = True
+
+        def read_again() -> None:
+            if document is self._document and self._holder is not None:
+                self._session.read_again()
+
+        self._session.autosave.flush(then=read_again)  # if something is unsaved it fails, and a person is asked
 
     def _beat(self) -> None:
         project = self._project
@@ -166,17 +271,15 @@ class EditLocks(QObject):
         document = self._document
         if project is not self._project or document is None or document.item_key not in lost:
             return
-        self._session.document_leaving.emit()  # a stroke under way ends here
-        self._holder = Holder("", "", b"")
+        self._is_kept = True
+        self._wait_for(document, Holder("", "", b""))
         self._session.notice.emit(
             PspnetError(
                 tr("{name} was taken over by another window.").format(name=document.item_key),
                 tr("It had not heard of this one for a while. What was painted here and not saved is in the journal."),
-                tr("Open the image again to see it as it is there."),
+                tr("It can be changed here again as soon as it is closed there."),
             )
         )
-        document.set_read_only(True)
-        self._look_timer.start()
         self.changed.emit()
 
     def _release(self) -> None:
