@@ -21,6 +21,9 @@ from pspnet_core.types import UNLABELLED
 TRAINING_SHARE = 0.8
 """Of the time of a fine-tune is spent in steps (measured: 49 of 60 s); the rest goes to reading, scoring, comparing."""
 
+PAINTING_S = 0.1
+"""For which training rests from an answer to a stroke on, until it is painted: as the program does."""
+
 FULL_SECONDS = 1200.0
 _SPEED_STEPS, _SPEED_SKIPPED, _SPEED_IMAGES = 16, 4, 4
 _FOREST_TEST_PIXELS = 600_000

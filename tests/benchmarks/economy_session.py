@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,6 +98,10 @@ class Desk:
         project: To be labelled.
         dataset: Knows the truth.
         first: ``default``: begins with what the program opens first; ``queue``: with what it would suggest.
+
+    Attributes:
+        looked_s: Seconds for which the networks looked at the image that was opened last.
+        fit_s: Seconds that the last answer to the hand took.
     """
 
     def __init__(self, project: Project, dataset: Dataset, first: str = "default") -> None:
@@ -116,6 +121,7 @@ class Desk:
         self.predictor: Predictor | None = None
         self._num_images: int | None = None  # from which the version learned
         self.page: Page | None = None
+        self.looked_s = self.fit_s = 0.0
 
     # --- versions
 
@@ -159,11 +165,12 @@ class Desk:
         """Open an image: what the version says, or rows of earlier images, or nothing."""
         image, truth = self._dataset.load(self._items[item.image_path.name])
         kept = read_kept(self.project.folder / _LIVE, item.key, self.project.classes.indices)
+        start_s = time.monotonic()
         prior = None if self.predictor is None else self._logits(image)
+        features = self._extractor.features(image)
+        self.looked_s = time.monotonic() - start_s
         empty = np.full(truth.shape, UNLABELLED, np.uint8), np.zeros(truth.shape, np.uint8)
-        self.page = page = Page(
-            item, image, truth, *empty, LiveFit(self._extractor.features(image), prior, kept, self._num_images)
-        )
+        self.page = page = Page(item, image, truth, *empty, LiveFit(features, prior, kept, self._num_images))
         if prior is not None:
             self._note_shown(page)
         self._refine(page, (Rect.of_array(truth),))
@@ -225,9 +232,11 @@ class Desk:
 
     def _refine(self, page: Page, changed: tuple[Rect, ...]) -> None:
         planes = PlaneStore.from_array(page.class_map, UNLABELLED), PlaneStore.from_array(page.provenance)
+        start_s = time.monotonic()
         for shown in page.fit.refit(Marks(*planes, changed, None)):
             if shown is not None:
                 page.prediction = shown.prediction
+        self.fit_s = time.monotonic() - start_s
         if page.prediction is None and self.predictor is not None:
             page.prediction = self.predictor.predict(page.image)
         elif page.prediction is not None:

@@ -7,12 +7,16 @@ where the overlay (version and live refine) is wrong, accepts the rest, marks it
 the program fine-tunes, again and again, as soon as `--every` more images are done. Nothing is made up but the clock:
 project, overlay, queue, fine-tunes, evidence and adoption are the program's. A fine-tune of `--train-seconds` makes as
 many steps as this machine makes in TRAINING_SHARE of that time: the speed is measured at the start, or given
-(`--steps-per-second`, which also makes a run repeatable). A version is used from the second on in which it is done.
+(`--steps-per-second`). A version is used from the second on in which it is done. As in the program, a fine-tune rests
+while the person paints, until the answer to the stroke is painted, and while an image that was opened is looked at by
+the networks: its end comes so much later. How long these take is measured each time, or given (`--fit-seconds`,
+`--look-seconds`; all three make a run repeatable).
 
 `curve`: [[seconds, mIoU on test], ...] of each version that the program adopted. `forest_curve`: the pinned forest,
 trained at some of these times on all that was labelled then, and scored on a sample of the test pixels; its own time is
 not counted. `full_miou`: `--mode full` of all training images for 20 minutes, or what is given. `minutes_to_90`: when
-the curve first reaches 90 % of that; null if it does not. In `--work` lie the project and what is finished: the same
+the curve first reaches 90 % of that; null if it does not. `rested_share`: of the time from the beginning of fine-tunes
+to their ends, that in which they rested. In `--work` lie the project and what is finished: the same
 command goes on from there.
 """
 
@@ -38,7 +42,15 @@ from pspnet_core.project.project import Project
 from pspnet_core.project.records import Split
 from pspnet_core.types import UNLABELLED
 from tests.benchmarks.annotator import Annotator, Habits, wrong_share
-from tests.benchmarks.economy_scores import TRAINING_SHARE, Scores, forest_scores, full_miou, measured_speed, score
+from tests.benchmarks.economy_scores import (
+    PAINTING_S,
+    TRAINING_SHARE,
+    Scores,
+    forest_scores,
+    full_miou,
+    measured_speed,
+    score,
+)
 from tests.benchmarks.economy_session import Desk, Pending, make_project
 
 
@@ -54,7 +66,8 @@ class State:
         num_trained: Images that were done when the last fine-tune began.
         current: Version that the person sees.
         stored: Version that the program uses: the same, or the one that is pending.
-        busy_s: Seconds in which something was trained.
+        busy_s: Seconds for which the fine-tunes that ended ran, without those in which they rested.
+        rested_s: Seconds in which a fine-tune was under way, but rested.
         hand: Of the annotator.
     """
 
@@ -66,7 +79,13 @@ class State:
     current: int | None = None
     stored: int | None = None
     busy_s: float = 0.0
+    rested_s: float = 0.0
     hand: dict[str, Any] | None = None
+
+    def ran_s(self, train_seconds: float) -> float:
+        """Seconds for which fine-tunes of this length ran until now, that which is under way included."""
+        under_way = 0.0 if self.pending is None else train_seconds - max(0.0, self.pending["at_s"] - self.now_s)
+        return self.busy_s + max(0.0, under_way)
 
 
 class Economy:
@@ -98,6 +117,8 @@ class Economy:
         opened_s = state.now_s
         self._spend(person.open())
         page = desk.open(item)
+        looked_s = desk.looked_s if self._options.look_seconds is None else self._options.look_seconds
+        self._rest(min(looked_s, state.now_s - opened_s))
         row = {"key": item.key, "opened_s": round(opened_s, 1), "wrong_before": wrong_share(page.shown, page.truth)}
         row["version"] = state.current
         strokes = 0
@@ -108,7 +129,11 @@ class Economy:
             seconds = person.take_time(stroke)
             desk.paint(stroke)
             strokes += 1
-            self._spend(seconds)
+            fit_s = desk.fit_s if self._options.fit_seconds is None else self._options.fit_seconds
+            rest_s = min(stroke.length_px / person.habits.stroke_px_s + fit_s + PAINTING_S, seconds)
+            self._spend(seconds - rest_s)
+            state.now_s += rest_s
+            self._rest(rest_s)
         row |= {"strokes": strokes, "wrong_after": wrong_share(page.shown, page.truth)}
         row["painted"] = float((page.class_map != UNLABELLED).mean())
         desk.close()
@@ -121,7 +146,7 @@ class Economy:
         """Let time pass for the person, and the fine-tunes go on beside."""
         state = self.state
         state.now_s += seconds
-        while state.pending is not None and state.pending["at_s"] <= state.now_s:
+        while state.pending is not None and state.pending["at_s"] <= min(state.now_s, self._end_s):
             at_s = state.pending["at_s"]
             done = Pending(**state.pending)
             self._land(done)
@@ -134,9 +159,20 @@ class Economy:
         if state.pending is None:
             self._train_if_due(state.now_s)
 
+    def _rest(self, seconds: float) -> None:
+        """The fine-tune that is under way did not go on in the last seconds, as far as it had begun."""
+        state = self.state
+        if state.pending is None:
+            return
+        went_on_s = state.now_s - (state.pending["at_s"] - self._options.train_seconds)
+        seconds = max(0.0, min(seconds, went_on_s))
+        state.pending["at_s"] += seconds
+        state.rested_s += seconds
+
     def _land(self, done: Pending) -> None:
         state = self.state
         state.pending = None
+        state.busy_s += self._options.train_seconds
         names = ("num_images", "mean_iou", "old_mean_iou", "reason", "holdout", "metrics")
         row = {"number": done.number, "at_s": done.at_s, "adopted": done.adopted, "images_done": len(state.images)}
         state.versions.append(row | {name: done.record.get(name) for name in names})
@@ -160,7 +196,6 @@ class Economy:
             _tell(f"{at_s:6.0f} s  no fine-tune: {error.title}")
             return
         state.num_trained = len(state.images)
-        state.busy_s += seconds
         state.pending = dataclasses.asdict(done)
         state.stored = done.number if done.adopted else state.stored
 
@@ -238,6 +273,7 @@ def report(
         assert full_speed is not None
         full = scores.put("full", full_miou(dataset, options, full_speed))
     forest_curve = _forest_curve(dataset, options, project, state, scores)
+    ran_s = state.ran_s(options.train_seconds)
     return {
         "data": options.data.resolve().name,
         "minutes": options.minutes,
@@ -251,7 +287,8 @@ def report(
         "versions": len(state.versions),
         "candidates": [[round(row["at_s"]), scores.get(f"version_{row['number']}")] for row in state.versions],
         "wrong_after": round(statistics.mean(row["wrong_after"] for row in state.images), 4) if state.images else None,
-        "training_share_of_time": round(state.busy_s / max(state.now_s, 1.0), 3),
+        "training_share_of_time": round(ran_s / max(state.now_s, 1.0), 3),
+        "rested_share": round(state.rested_s / max(state.rested_s + ran_s, 1.0), 3),
         "steps_per_second": round(options.steps_per_second, 3),
         "seed": options.seed,
         "load1": round(os.getloadavg()[0], 2),
@@ -282,6 +319,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, help="keep the project and what is finished here, and go on from there")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps-per-second", type=float)
+    parser.add_argument("--fit-seconds", type=float, help="from the end of a stroke to its answer; else measured")
+    parser.add_argument("--look-seconds", type=float, help="of the networks at an image that is opened; else measured")
     parser.add_argument("--full-miou", type=float)
     parser.add_argument("--train-seconds", type=float, default=60.0)
     parser.add_argument("--every", type=int, default=1, help="images after which it is trained again")

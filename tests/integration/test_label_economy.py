@@ -25,7 +25,7 @@ def test_a_whole_run_and_going_on_with_it(
     assert first["curve"]
     assert len(first["forest_curve"]) == 1
     assert first["strokes"] >= 3
-    assert {"minutes_to_90", "full_miou", "share_of_images", "load1"} <= first.keys()
+    assert {"minutes_to_90", "full_miou", "share_of_images", "rested_share", "load1"} <= first.keys()
     monkeypatch.setattr(label_economy, "score", lambda *_: pytest.fail("it was scored"))
     monkeypatch.setattr(label_economy, "forest_scores", lambda *_: pytest.fail("it was scored"))
     label_economy.main()

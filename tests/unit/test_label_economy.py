@@ -12,7 +12,7 @@ import pytest
 
 from tests.benchmarks import label_economy
 from tests.benchmarks.annotator import Annotator, Habits
-from tests.benchmarks.economy_scores import Scores
+from tests.benchmarks.economy_scores import PAINTING_S, Scores
 from tests.benchmarks.economy_session import Pending
 from tests.benchmarks.label_economy import Economy, State, minutes_to
 
@@ -31,6 +31,7 @@ class FakeDesk:
         self.doubted: list[int] = []
         self.closed = 0
         self.page: Any = None
+        self.looked_s = self.fit_s = 0.0
 
     def next_item(self) -> Any:
         return self.left.pop(0) if self.left else None
@@ -60,7 +61,7 @@ class FakeDesk:
 
 def economy(desk: FakeDesk, minutes: float, **options: Any) -> Economy:
     known = {"minutes": minutes, "every": 1, "train_seconds": 20.0, "steps_per_second": 2.0, "seed": 0}
-    known |= {"device": "cpu", "threads": 1, "doubt": "idle"} | options
+    known |= {"device": "cpu", "threads": 1, "doubt": "idle", "fit_seconds": -PAINTING_S, "look_seconds": 0} | options
     return Economy(desk, Annotator(HABITS), argparse.Namespace(**known), State())  # type: ignore[arg-type]
 
 
@@ -77,9 +78,43 @@ def test_the_person_works_while_it_trains() -> None:
     assert desk.used == [1, 2, 3]
     assert [row["at_s"] for row in run.state.versions] == pytest.approx([33, 53, 73])
     assert run.state.busy_s == 60
+    assert run.state.rested_s == pytest.approx(0, abs=1e-3)
     assert rows[0]["wrong_before"] == 1
     assert rows[0]["wrong_after"] == 0
     assert [row["version"] for row in rows[:4]] == [None, None, None, 1]  # what was in use when it was opened
+
+
+@pytest.mark.parametrize("how", ["given", "measured"])
+def test_a_fine_tune_rests_while_the_person_paints_and_an_image_is_opened(how: str) -> None:
+    desk = FakeDesk(10)
+    given = {"fit_seconds": None, "look_seconds": None}
+    if how == "given":
+        desk.fit_s = desk.looked_s = 99.0
+        given = {"fit_seconds": 1.9, "look_seconds": 0.5}
+    else:
+        desk.fit_s, desk.looked_s = 1.9, 0.5
+    run = economy(desk, minutes=1.25, **given)
+    list(run.run())
+    # Two images are opened and two strokes are painted while each of the two is under way.
+    assert [row["at_s"] for row in run.state.versions] == pytest.approx([38, 63], abs=1e-3)
+    assert run.state.rested_s == pytest.approx(2 * (2 * 0.5 + 2 * 2), abs=1e-3)
+    assert run.state.ran_s(20) == 40
+
+
+def test_a_version_that_is_late_because_it_rested_is_not_used() -> None:
+    desk = FakeDesk(10)
+    run = economy(desk, minutes=34 / 60, fit_seconds=3.0, look_seconds=1.0)
+    list(run.run())
+    assert len(desk.begun) == 1
+    assert desk.used == []
+    assert run.state.versions == []
+    assert run.state.ran_s(20) < 20
+
+
+def test_the_lease_is_that_of_the_program() -> None:
+    from pspnet_studio.model import live
+
+    assert live._PAINTING_S == PAINTING_S
 
 
 def test_a_fine_tune_makes_the_steps_of_its_time_and_none_begins_that_ends_too_late() -> None:
