@@ -14,13 +14,12 @@ from pspnet_core.inference.predictor import Predicted, Predictor, WindowDone
 from pspnet_core.models.checkpoint import Checkpoint
 from pspnet_core.training.data import LabelledCache, LabelledImage
 from pspnet_core.training.events import Phase, TrainEvent
-from pspnet_core.training.evidence import Counts, Evidence, cell_of, compare, count
+from pspnet_core.training.evidence import MIN_IMAGES, Counts, Evidence, cell_of, compare, count
 from pspnet_core.training.exposure import Exposure
 from pspnet_core.training.holdout import block_mask, block_rects
-from pspnet_core.types import UNLABELLED, ClassMap, Rect, RgbImage
+from pspnet_core.types import UNLABELLED, ClassMap, RgbImage
 
 _Blocks = dict[tuple[str, int, int], Counts]
-_MANY_IMAGES = 50  # from here on only whole images are counted
 
 
 class Comparison:
@@ -55,13 +54,18 @@ class Comparison:
         shared = [item for item in ordered if item.key in learned & exposure.trained]
         self._is_of_unseen = bool(unseen)
         self._items = unlearned_only(unseen or shared, self._common, exposure)
-        self._is_by_block = len(self._items) < _MANY_IMAGES
         self._cache = LabelledCache(classes)
         self._old_counts: _Blocks = {}
         self.cost_s = 0.0
 
     def score_old(self, deadline: float) -> Generator[TrainEvent, None, None]:
-        """Score the current version; after the deadline the images so far must do, for the new one, too."""
+        """Score the current version; after the deadline the images so far must do, for the new one, too.
+
+        Five images are scored whatever it takes: fewer tell little of how images differ.
+
+        Args:
+            deadline: Of the clock ``time.monotonic``.
+        """
         start = time.monotonic()
         self._old_counts, number = yield from self._score(self._old, lambda: time.monotonic() > deadline)
         self._items = self._items[:number]
@@ -88,16 +92,14 @@ class Comparison:
                     yield Phase("compare", (number + event.done / event.total) / len(self._items))
                 elif isinstance(event, Predicted):
                     counts |= self._counts(item.key, class_map, event.prediction.class_map)
-            if enough():
+            if len({key for key, _, _ in counts}) >= MIN_IMAGES and enough():
                 return counts, number + 1
         return counts, len(self._items)
 
     def _counts(self, key: str, class_map: ClassMap, prediction: ClassMap) -> _Blocks:
-        height, width = class_map.shape
-        rects = block_rects(class_map.shape) if self._is_by_block else [Rect(0, 0, width, height)]
         return {
             (key, cell_of(rect, class_map.shape), number): count(class_map, prediction, rect, self._common)
-            for number, rect in enumerate(rects)
+            for number, rect in enumerate(block_rects(class_map.shape))
             if (class_map[rect.slices] != UNLABELLED).any()
         }
 
