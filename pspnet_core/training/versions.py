@@ -53,7 +53,7 @@ class VersionStore:
         """Write a new version; the current one stays current. Raises: StorageError."""
         from pspnet_core.models.checkpoint import save_checkpoint
 
-        number = max(self._numbers(), default=0) + 1
+        number = self._reserve()
         path = self._folder / str(number) / _CHECKPOINT
         save_checkpoint(checkpoint, path)
         write_json(path.with_name(_RECORD), {"number": number, **record})
@@ -140,10 +140,30 @@ class VersionStore:
             raise _missing(number, self._folder)
         return load_checkpoint(path)
 
+    def _reserve(self) -> int:
+        """A number that nobody else gets: its folder is made here, also where several processes add at once."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            number = max(self._numbers(), default=0) + 1
+            while not _made(self._folder / str(number)):
+                number += 1
+        except OSError as error:
+            raise storage_error(self._folder, error) from error
+        return number
+
     def _numbers(self) -> tuple[int, ...]:
         if not self._folder.is_dir():
             return ()
         return tuple(sorted(int(entry.name) for entry in self._folder.iterdir() if entry.name.isdecimal()))
+
+
+def _made(folder: Path) -> bool:
+    """Make a folder; False where there is one already. Raises: OSError."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
 
 
 def _read(path: Path) -> dict[str, Any]:

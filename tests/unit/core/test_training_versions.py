@@ -48,6 +48,20 @@ def test_numbers_are_not_reused_by_half_written_versions(checkpoint, tmp_path):
     assert store.add(checkpoint, {}).number == 4
 
 
+def test_two_that_add_at_once_get_two_numbers(checkpoint, tmp_path, monkeypatch):
+    store = VersionStore(tmp_path)
+    store.add(checkpoint, {"who": "first"})
+    monkeypatch.setattr(store, "_numbers", lambda: ())  # looked before the other one wrote
+    assert store.add(checkpoint, {"who": "second"}).number == 2
+    assert [version.record["who"] for version in VersionStore(tmp_path).list()] == ["first", "second"]
+
+
+def test_a_place_that_cannot_be_written_is_told(checkpoint, tmp_path):
+    (tmp_path / "versions").write_text("a file")
+    with pytest.raises(StorageError):
+        VersionStore(tmp_path / "versions").add(checkpoint, {})
+
+
 def test_unknown_versions_are_refused(checkpoint, tmp_path):
     store = VersionStore(tmp_path)
     for call in (store.load, store.set_current):
