@@ -175,9 +175,14 @@ def _alike(project: Project, labelled: list[Item]) -> Generator[TrainEvent, None
 
 
 def _like_elsewhere(project: Project, keys: list[str], groups: Mapping[str, str]) -> list[str]:
-    """Those of ``keys`` to learn from that look like an image of split test or val."""
+    """Those of ``keys`` to learn from that look like an image of split test or val; none where all do.
+
+    All do where a camera stands: then there is no evidence, but something to learn from.
+    """
     measured = {name for key, name in groups.items() if project.item(key).split in (Split.TEST, Split.VAL)}
-    return [key for key in keys if groups.get(key) in measured and project.item(key).split is not Split.VAL]
+    to_learn = [key for key in keys if project.item(key).split is not Split.VAL]
+    alike = [key for key in to_learn if groups.get(key) in measured]
+    return alike if len(alike) < len(to_learn) else []
 
 
 def _unlike(images: list[LabelledImage], learned: Set[str], groups: Mapping[str, str]) -> list[LabelledImage]:

@@ -8,6 +8,7 @@ on pixels that none of them learned.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -49,7 +50,8 @@ def choose_items(
     """Keys of the items to hold out as a whole; empty when blocks have to do.
 
     Those that were before, and all of split ``val``; where there is no ``val`` but 6 items or more are done, about
-    one in six of the done ones that no version learned from. Items that look alike are held out together, or not.
+    one in six of the done ones that no version learned from. Items that look alike are held out together, or not; those
+    that are drawn are at most half of all.
 
     Args:
         candidates: Labelled items.
@@ -69,8 +71,10 @@ def choose_items(
         chosen = set(drawn)
         return frozenset(key for key, name in names.items() if name in chosen and key not in past.trained)
 
+    most = len(names) // 2
+    sizes = Counter(names.values())
     before = frozenset(names) & past.held_items
-    kept = before | all_of(names[key] for key in before)
+    kept = before | all_of(names[key] for key in before if sizes[names[key]] <= most)
     if validation := frozenset(c.key for c in candidates if c.split is Split.VAL):
         return validation | kept
     done = [c.key for c in candidates if c.is_done]
@@ -78,7 +82,11 @@ def choose_items(
         return kept
     learned = {groups.get(key, key) for key in past.trained}
     fresh = sorted({names[key] for key in done} - learned, key=_hash)
-    return kept | all_of(name for name in fresh if _is_drawn(name)) or all_of(fresh[:1])
+    held = kept
+    for name in filter(_is_drawn, fresh):
+        if len(held) + sizes[name] <= most:
+            held |= all_of([name])
+    return held or all_of([name for name in fresh if sizes[name] <= most][:1])
 
 
 class _Offer(NamedTuple):

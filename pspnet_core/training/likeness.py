@@ -13,7 +13,6 @@ from pathlib import Path
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pspnet_core.atomic import write_json
 from pspnet_core.errors import ImageReadError
@@ -23,14 +22,16 @@ from pspnet_core.project.records import Item
 from pspnet_core.training.events import Phase, TrainEvent
 from pspnet_core.types import RgbImage
 
-MOST_DIFFERENT_BITS = 14
+LEVELS = 14, 8, 4, 2
+"""Most bits in which two images of a group differ: the first, or the next ones where the group would be too large."""
 
 _SIDE = 8
 _DIGITS = 32
 _READ_PX = 256
 _MOST_AT_ONCE = 300
-_LARGEST_SHARE = 0.5  # of all images: a group above it is what a standing camera sees, no duplicate
+_LARGEST_SHARE = 0.5  # of all images: a group above it is what a standing or moving camera sees
 _SMALL_GROUP = 3
+_FAR = 1000  # more than all bits
 
 
 def fingerprint(image: RgbImage) -> bytes:
@@ -80,7 +81,8 @@ def fingerprints(
 def groups(found: Mapping[str, bytes], around: Collection[str]) -> dict[str, str]:
     """Key -> name of its group, for every image that looks like another one; those that stand alone are not in it.
 
-    What resembles the same image is in one group. A group of more than half of all images is none.
+    What resembles the same image is in one group. A group of more than half of all images is split where its images
+    differ most, but never what differs in 2 bits or less.
 
     Args:
         found: Fingerprints by key.
@@ -92,31 +94,57 @@ def groups(found: Mapping[str, bytes], around: Collection[str]) -> dict[str, str
     if not found:
         return {}
     keys = sorted(found)
-    bits = np.frombuffer(b"".join(found[key] for key in keys), np.uint8).reshape(len(keys), -1)
-    root = list(range(len(keys)))
-
-    def root_of(number: int) -> int:
-        while root[number] != number:
-            root[number] = root[root[number]]
-            number = root[number]
-        return number
-
-    for number, key in enumerate(keys):
-        if key not in around:
-            continue
-        for other in _neighbours(bits, number):
-            first, second = sorted((root_of(number), root_of(other)))
-            root[second] = first
-    members: dict[int, list[str]] = {}
-    for number, key in enumerate(keys):
-        members.setdefault(root_of(number), []).append(key)
+    edges = _shortest_edges(found, around)
     largest = max(_SMALL_GROUP, _LARGEST_SHARE * len(keys))
-    return {key: group[0] for group in members.values() if 1 < len(group) <= largest for key in group}
+    names: dict[str, str] = {}
+    too_large = [list(range(len(keys)))]
+    for level in LEVELS:
+        parts = [part for members in too_large for part in _linked(members, edges, level)]
+        most = largest if level != LEVELS[-1] else len(keys)
+        too_large = [part for part in parts if len(part) > most]
+        for part in parts:
+            if 1 < len(part) <= most:
+                names |= {keys[number]: keys[part[0]] for number in part}
+    return names
 
 
-def _neighbours(bits: NDArray[np.uint8], number: int) -> list[int]:
-    different = np.bitwise_count(bits ^ bits[number]).sum(axis=1)
-    return np.flatnonzero(different <= MOST_DIFFERENT_BITS).tolist()
+_Edge = tuple[int, int, int]
+"""Different bits of two images, and their numbers in alphabetical order of the keys."""
+
+
+def _shortest_edges(found: Mapping[str, bytes], around: Collection[str]) -> list[_Edge]:
+    """A shortest tree through all images: what is linked at a level is linked by its edges, too.
+
+    Source: Prim, "Shortest Connection Networks and Some Generalizations" (1957); Gower and Ross, "Minimum Spanning
+    Trees and Single Linkage Cluster Analysis" (1969).
+    """
+    keys = sorted(found)
+    bits = np.frombuffer(b"".join(found[key] for key in keys), np.uint64).reshape(len(keys), -1).T.copy()
+    is_around = np.array([key in around for key in keys])
+    distance = np.full(len(keys), _FAR)
+    nearest = np.zeros(len(keys), np.int64)
+    is_left = np.ones(len(keys), bool)
+    edges: list[_Edge] = []
+    last = 0
+    for _ in range(len(keys) - 1):
+        is_left[last] = False
+        different = np.bitwise_count(bits ^ bits[:, last, None]).sum(axis=0, dtype=np.int64)
+        closer = is_left & (different < distance) & (is_around | is_around[last])
+        distance[closer], nearest[closer] = different[closer], last
+        last = int(np.where(is_left, distance, _FAR + 1).argmin())
+        edges.append((int(distance[last]), int(nearest[last]), last))
+    return edges
+
+
+def _linked(members: Sequence[int], edges: Sequence[_Edge], level: int) -> list[list[int]]:
+    """Those of ``members`` together that a chain of edges of at most so many bits links; each part ascending."""
+    part = {number: [number] for number in members}
+    for different, first, second in edges:
+        if different <= level and first in part and second in part:
+            smaller, larger = sorted((part[first], part[second]), key=len)
+            larger.extend(smaller)
+            part.update(dict.fromkeys(smaller, larger))
+    return sorted({id(some): sorted(some) for some in part.values()}.values())
 
 
 def _made(item: Item) -> str:

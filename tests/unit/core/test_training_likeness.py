@@ -46,9 +46,41 @@ def test_the_same_picture_has_nearly_the_same_fingerprint_and_others_do_not():
     assert groups({}, ()) == {}
 
 
-def test_a_standing_camera_makes_no_duplicates():
-    found = {f"{i}": fingerprint(scene(0)) for i in range(6)} | {"x": fingerprint(scene(1))}
+def changed(bits, first=0):
+    """The fingerprint of a frame that differs in so many bits from the one without any."""
+    flags = np.zeros(128, np.uint8)
+    flags[first : first + bits] = 1
+    return np.packbits(flags).tobytes()
+
+
+def test_frames_of_a_standing_camera_are_no_duplicates():
+    found = {f"{i}": changed(2, 2 * i) for i in range(6)} | {"x": fingerprint(scene(1))}
     assert groups(found, found) == {}
+
+
+def test_copies_are_duplicates_however_many_there_are():
+    found = {f"copy{i}": changed(2 * (i == 0)) for i in range(6)} | {f"{i}": fingerprint(scene(i)) for i in range(4)}
+    assert groups(found, found) == {f"copy{i}": "copy0" for i in range(6)}
+
+
+def test_a_pan_is_cut_where_its_frames_differ_most():
+    steps = [1, 3, 1, 3, 1, 13, 1, 3, 1, 3, 1]
+    starts = np.cumsum([0, *steps])
+    found = {f"f{n:02}": changed(int(start)) for n, start in enumerate(starts)}
+    assert set(groups(found, found).values()) == {"f00", "f06"}
+    learned = [f"f{n:02}" for n in (0, 5)]
+    assert set(groups(found, learned)) >= {"f00", "f01", "f02", "f03", "f04", "f05"}
+
+
+def test_most_images_alike_leave_something_to_learn_from():
+    alike = {f"p{i}.jpg": "p0.jpg" for i in range(8)}
+    assert choose_items([Candidate(key, Split.NONE, True) for key in alike], None, alike) == frozenset()
+    for number in range(2, 5):
+        names = {f"p{i}.jpg": f"p{i % number}.jpg" for i in range(8)}
+        held = choose_items([Candidate(key, Split.NONE, True) for key in names], None, names)
+        assert 1 <= len(held) <= 4
+    past = Exposure(held_items=frozenset({"p3.jpg"}))
+    assert choose_items([Candidate(key, Split.NONE, True) for key in alike], past, alike) == {"p3.jpg"}
 
 
 def test_fingerprints_are_kept_until_the_file_changes(tmp_path, monkeypatch):
@@ -106,6 +138,22 @@ def test_copies_of_test_images_take_no_part_and_are_named(folder):
     data = ended(collect(folder))
     assert data.too_like == ("d.png",)
     assert {image.key for image in data.train} == {"a.png", "b.png", "c.png", "e.png", "f.png"}
+
+
+def test_where_all_look_like_test_images_they_are_learned_from_without_evidence(tmp_path):
+    names = ["images/train/a.png", "images/train/b.png", "images/val/v.png", "images/test/t.png"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(scene(0)).save(tmp_path / name)
+    project = Project.open(tmp_path)
+    project.set_classes(CLASSES)
+    class_map = np.full((160, 160), 2, np.uint8)
+    class_map[:, ::2] = 0
+    for item in project.items:
+        project.save_annotation(item, class_map, np.full_like(class_map, Provenance.PAINTED))
+    data = ended(collect(project))
+    assert len(data.train) == 2
+    assert (data.holdout, data.rule, data.too_like) == ([], "none", ())
 
 
 def test_no_block_is_held_out_of_images_that_look_alike(folder):
