@@ -31,6 +31,7 @@ from pspnet_core.training.interrupted import (
     state_file,
 )
 from pspnet_core.training.loop import NOTHING_LEARNED, train
+from pspnet_core.training.schedule import Clock
 from pspnet_core.training.start import Start
 from pspnet_core.training.versions import VersionStore
 
@@ -44,6 +45,7 @@ FULL_SECONDS = 1200.0
 
 _MEMORY = "holdout.json"
 _COMPARE_SHARE = 0.08  # of the time, for scoring one version
+_LEAST_SHARE = 0.5  # of the time, for training, however long it takes to get there
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ def finetune(
 
     Args:
         project: With its labels saved.
-        seconds: Wall time for everything; :data:`QUICK_SECONDS` or :data:`FULL_SECONDS` when neither is given.
+        seconds: Wall time for everything without pauses, at least half of it for training; :data:`QUICK_SECONDS` or
+            :data:`FULL_SECONDS` when neither is given.
         mode: ``quick`` or ``full``.
         steps: Number of steps instead; the result then depends on nothing but labels, versions and seed.
         seed: Of weights, crops and dropout.
@@ -137,25 +140,23 @@ def _guarded(project: Project, order: _Order) -> Iterator[TrainEvent | Decided]:
 
 def _finetune(project: Project, order: _Order) -> Generator[TrainEvent, None, Decided]:
     """As :func:`finetune`."""
-    start_s = time.monotonic()
-    store, run = VersionStore(project.folder / "versions"), order.run
+    run, clock = order.run, Clock(order.run.seconds, time.monotonic)
+    store = VersionStore(project.folder / "versions")
     current = _current(store)
     parent = _parent(order, store, current)
     try:
-        data = yield from _collected(project, store, parent)
+        data = yield from clock.without_rests(_collected(project, store, parent))
         labels = labels_of({key: project.state(key) for key in data.keys})
         comparison = _comparison(current, parent, data, order.device)
+        collected_s = clock.elapsed_s
         if comparison is not None:
             share = _COMPARE_SHARE * (run.seconds if run.seconds is not None else float("inf"))
-            yield from comparison.score_old(time.monotonic() + share)
+            yield from clock.without_rests(comparison.score_old(time.monotonic() + share))
     except FinishEarly:
         raise TrainingError(*NOTHING_LEARNED) from None
     note_run(project, replace(run, parent=parent.number))
-    seconds = run.seconds
-    if seconds is not None:
-        seconds -= time.monotonic() - start_s + (comparison.cost_s if comparison is not None else 0.0)
-        seconds = max(1.0, seconds)
-    config = _config(project, order, parent, data, seconds)
+    scored_s = clock.elapsed_s - collected_s  # the new version takes as long
+    config = _config(project, order, parent, data, _left(run.seconds, clock.elapsed_s + scored_s))
     finished = yield from train(config)
     evidence: Evidence | None = None
     if comparison is not None:
@@ -165,6 +166,11 @@ def _finetune(project: Project, order: _Order) -> Generator[TrainEvent, None, De
         memory = project.folder / FOLDER / _MEMORY
         write_exposure(memory, merged([read_exposure(memory), result.exposure]))
     return decide(store, result)
+
+
+def _left(seconds: float | None, used_s: float) -> float | None:
+    """Of the time that was asked for: what reading leaves, but so much that something is learned."""
+    return None if seconds is None else max(_LEAST_SHARE * seconds, seconds - used_s)
 
 
 def _collected(project: Project, store: VersionStore, parent: Parent) -> Generator[TrainEvent, None, Collection]:

@@ -1,5 +1,7 @@
 """Fine-tuning of a project, on tiny pictures."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -391,3 +393,41 @@ def test_the_record_of_a_version_tells_how_it_came_about(data_set):
     assert set(record["per_class"]) == {"0", "2", "5"}
     assert decided.per_class[0] == tuple(pytest.approx(v, abs=1e-3) for v in record["per_class"]["0"])
     assert set(record["labels"]) == {i.key for i in data_set.items if i.split is not Split.TEST}
+
+
+class _StopError(Exception):
+    pass
+
+
+def _seconds_for_training(project, monkeypatch, after_first=0.0, reading=0.0):
+    """Of 60 s, when nobody asked for the second event for a while, or reading took so long."""
+    now, told = [0.0], []
+
+    def train(config):
+        told.append(config.seconds)
+        raise _StopError
+        yield
+
+    def slow(*args):
+        now[0] += reading
+        return (yield from collect(*args))
+
+    monkeypatch.setattr(finetune_module, "train", train)
+    monkeypatch.setattr(finetune_module, "collect", slow)
+    monkeypatch.setattr(finetune_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    events = finetune(project, 60.0, device="cpu")
+    next(events)
+    now[0] += after_first
+    with pytest.raises(_StopError):
+        list(events)
+    return told[0]
+
+
+def test_a_pause_before_the_first_step_takes_no_time_from_training(data_set, monkeypatch):
+    assert _seconds_for_training(data_set, monkeypatch) == 60.0
+    assert _seconds_for_training(data_set, monkeypatch, after_first=300.0) == 60.0
+
+
+def test_training_has_half_of_the_time_however_long_reading_takes(data_set, monkeypatch):
+    assert _seconds_for_training(data_set, monkeypatch, reading=10.0) == 50.0
+    assert _seconds_for_training(data_set, monkeypatch, reading=300.0) == 30.0
