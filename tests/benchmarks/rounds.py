@@ -65,6 +65,7 @@ def run(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     log = work / "rounds.jsonl"
     rows = [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
     project = make_project(dataset, work / "project", chosen, not options.no_val)
+    forget_unlogged(project, rows)
     for number in range(len(rows), options.rounds):
         images = chosen[number * per_round : (number + 1) * per_round]
         if not images:
@@ -76,6 +77,18 @@ def run(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     told = {"data": options.data.name, "rounds": len(rows), "per_round": per_round, "val": not options.no_val}
     length = {"steps": options.steps} if options.steps else {"seconds": options.seconds}
     return told | length | {"seed": options.seed} | summary(dataset, rows)
+
+
+def forget_unlogged(project: Project, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Remove the version of a round that was broken off before its line was written: that round is made again."""
+    from pspnet_core.training.versions import VersionStore
+
+    store = VersionStore(project.folder / "versions")
+    unknown = {version.number for version in store.list()} - {row["version"] for row in rows}
+    if unknown:
+        store.set_current(next((row["version"] for row in reversed(rows) if row["adopted"]), None))
+        for number in unknown:
+            store.remove(number)
 
 
 def one_round(

@@ -9,6 +9,7 @@ from pspnet_core.classes import ClassSet
 from pspnet_core.project.dataset import Dataset, open_dataset
 from pspnet_core.project.project import Status
 from pspnet_core.project.records import Split
+from pspnet_core.training.versions import VersionStore
 from tests.benchmarks import adoption, finetune, rounds
 from tests.benchmarks.correction import class_iou, correct, make_project, mean_iou
 from tests.helpers.tiny import write_data_set
@@ -43,6 +44,25 @@ def test_rounds_tell_falls_wrong_and_missed_candidates(dataset):
     assert (found["num_worse"], found["num_better"]) == (3, 1)
     assert found["line"] == [rows[i]["test_miou"] for i in (0, 0, 2, 2, 4)]
     assert found["unlearned"] == ["b"]
+
+
+def test_a_round_that_was_broken_off_before_its_line_is_made_again(tmp_path):
+    data = open_dataset(write_data_set(tmp_path / "d", train=1, val=0, test=0))
+    project = make_project(data, tmp_path / "p", data.items[Split.TRAIN], with_val=False)
+    versions = project.folder / "versions"
+    store = VersionStore(versions)
+    for number in (1, 2, 3):
+        (versions / str(number)).mkdir(parents=True)
+        for name in ("checkpoint.safetensors", "version.json"):
+            (versions / str(number) / name).write_text("{}")
+    store.set_current(3)
+    rows = [row(1, None, True, 500), row(2, 1, False, 400)]
+    rounds.forget_unlogged(project, rows)
+    assert [version.number for version in store.list()] == [1, 2]
+    assert store.current == 1
+    rounds.forget_unlogged(project, [])
+    assert store.list() == []
+    assert store.current is None
 
 
 def test_scores_count_classes_that_are_only_predicted():
