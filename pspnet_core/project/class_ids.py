@@ -95,6 +95,26 @@ def with_ids(classes: ClassSet, ids: Iterable[int]) -> ClassSet:
     return classes
 
 
+def in_order(classes: ClassSet, wanted: int | None, is_blind: bool) -> tuple[int, ...]:
+    """Ids for a new class, the best first.
+
+    Args:
+        classes: That it is added to.
+        wanted: Goes before the others where it is free.
+        is_blind: Whether there are masks that were not read. Masks are numbered from below, so the largest ids are the
+            least likely in them.
+    """
+    free = classes.free_indices
+    if is_blind:
+        return tuple(sorted(free, reverse=True))
+    return (*(index for index in free if index == wanted), *(index for index in free if index != wanted))
+
+
+def is_name_of_id(name: str, index: int) -> bool:
+    """Whether :func:`with_ids` gave this name to the class of an id."""
+    return name == f"class {index}" or name.startswith(f"class {index} (")
+
+
 def refused(item: Item, ids: Iterable[int], classes: ClassSet) -> Notice:
     """Why the mask of an item is not used: its ids were given to new classes before it was read."""
     assert item.found_mask is not None

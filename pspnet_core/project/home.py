@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +40,7 @@ class Home:
 
     def __init__(self, folder: Path, uuid: str = "") -> None:
         self.folder, self._uuid = folder, uuid
+        self._lock = threading.RLock()
         self._root = folder.parent if folder.name == OWN_FOLDER else None  # else it lies in the user's data folder
         self._known = _identity(folder)
         self._known_root = None if self._root is None else _identity(self._root)
@@ -46,7 +48,8 @@ class Home:
     def check(self) -> None:
         """Raises: HomeAwayError (it is not the folder that it was). Where there was none yet that is right, too."""
         try:
-            self._check()
+            with self._lock:
+                self._check()
         except OSError as error:
             raise _away(self.folder, error.strerror or str(error)) from error
 
@@ -57,9 +60,12 @@ class Home:
             HomeAwayError: As :meth:`check`, or its folder of images is not there.
             StorageError: It could not be made.
         """
-        self.check()
-        if self._known is not None:
-            return
+        with self._lock:
+            self.check()
+            if self._known is None:
+                self._make()
+
+    def _make(self) -> None:
         try:
             if self._root is None:
                 make_folder(self.folder)

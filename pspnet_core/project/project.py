@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pspnet_core.classes import ClassDef, ClassSet, Color
 from pspnet_core.errors import ProjectError
@@ -21,14 +21,15 @@ from pspnet_core.project import class_ids, plane_files
 from pspnet_core.project.backups import Backups
 from pspnet_core.project.discovery import Found, natural_key
 from pspnet_core.project.home import Home
+from pspnet_core.project.id_claims import IdClaims
 from pspnet_core.project.locks import ItemLocks
 from pspnet_core.project.mask_versions import MaskVersions
-from pspnet_core.project.merging import SharedRecord, adopt
+from pspnet_core.project.merging import SharedRecord
 from pspnet_core.project.pages import PageCounts
 from pspnet_core.project.places import OWN_FOLDER, journal_folder, own_folder
 from pspnet_core.project.records import Annotation, Item, ItemState, Notice, PixelCounts, Split, Status
 from pspnet_core.project.replay import replayed
-from pspnet_core.project.scanning import Scan, scan
+from pspnet_core.project.scanning import Rescan, Scan, no_images, scan
 from pspnet_core.project.sources import NewSources, plan_sources
 from pspnet_core.project.store import ProjectRecord, read_record
 from pspnet_core.types import ClassMap, ProvenanceMap
@@ -49,14 +50,6 @@ __all__ = [
 _NEW = ItemState()
 
 
-class Rescan(NamedTuple):
-    """Keys of the items that came, went, and stayed but found another mask (or none any more)."""
-
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
-    changed: tuple[str, ...] = ()
-
-
 class Project:
     """An open project. Make one with :meth:`open`.
 
@@ -69,18 +62,18 @@ class Project:
         self.masks, self.backups = MaskVersions(home), Backups(folder)
         self.locks = ItemLocks(folder, self.session, home, self.masks.check)
         self._root, self._folder = root, folder
-        self._record = record
-        self._is_new = is_new
-        self._file = SharedRecord(home, record.raw)
+        self._record, self._is_new = record, is_new
+        self._file, self._claims = SharedRecord(home, record.raw), IdClaims(home)
         self._items: dict[str, Item] = {}
         self._gone: dict[str, Item] = {}  # were here in this session: what is open of them can still be saved
-        self._notices: tuple[Notice, ...] = ()  # of the last scan
-        self._opening_notices: tuple[Notice, ...] = ()
+        self._notices, self._opening_notices = (
+            tuple[Notice, ...](),
+            tuple[Notice, ...](),
+        )  # of the last scan, and before
         self._pages = PageCounts()
         self._found: Scan | None = None
         self._read_masks: frozenset[Path] = frozenset()  # their ids are classes or reserved
-        self._lock = threading.RLock()  # of the record; never held during input or output
-        self._save_lock = threading.Lock()
+        self._lock = threading.RLock()  # of the record; never held during input or output, but to claim an id
         self._scan_lock = threading.RLock()
 
     @staticmethod
@@ -112,7 +105,7 @@ class Project:
             project._record.include = tuple(dict.fromkeys([*before, *map(_nfc, include)]))
         found = project._scan()
         if not project._items:
-            raise _no_images(root, found)
+            raise no_images(root, found)
         table_notices: tuple[Notice, ...] = ()
         if project._record.classes is None:
             project._record.classes, table_notices = class_ids.read_class_table(root)
@@ -164,6 +157,10 @@ class Project:
         """The item with this key, also one that a rescan no longer found. Raises: KeyError."""
         return self._items.get(key) or self._gone[key]
 
+    def has_item(self, key: str) -> bool:
+        """Whether the last scan found an item with this key."""
+        return key in self._items
+
     def state(self, key: str) -> ItemState:
         """The state of an item; that of a new one when nothing was said about it."""
         return self._record.states.get(key) or _NEW
@@ -192,8 +189,10 @@ class Project:
         with self._lock:
             before = self.classes
             self._record.classes = after = change(before)
+            added = set(after.indices).difference(before.indices)
+            self._claims.note(added)
             if self._record.blind_ids is not None:
-                self._record.blind_ids |= set(after.indices).difference(before.indices)
+                self._record.blind_ids |= added
         return after
 
     def add_class(self, name: str, color: Color | None = None, wanted: int | None = None) -> ClassSet:
@@ -204,7 +203,9 @@ class Project:
         Raises:
             ClassSetError: The name is taken or empty, or no id is left.
         """
-        return self.change_classes(lambda classes: self._plus(classes, name, color, wanted))
+        return self.change_classes(
+            lambda classes: self._claims.with_one_more(classes, name, color, self._ids_for(classes, wanted))
+        )
 
     def with_classes(self, added: Iterable[ClassDef]) -> ClassSet:
         """The class set that :meth:`add_class` would make of these one after the other; nothing is changed.
@@ -212,10 +213,9 @@ class Project:
         Raises:
             ClassSetError: A name is taken, or no id is left.
         """
-        with self._lock:
-            classes = self.classes
-            for c in added:
-                classes = self._plus(classes, c.name, c.color)
+        classes = self.classes
+        for c in added:
+            classes = self._claims.with_one_more(classes, c.name, c.color, self._ids_for(classes), is_kept=False)
         return classes
 
     def save(self) -> None:
@@ -224,17 +224,11 @@ class Project:
         What another window changed in it since is taken over where it was not changed here.
 
         Raises:
+            ClassClashError: Another window gave the id of a class of ours to another one; nothing was written.
             StorageError: It could not be written; the previous file is intact.
         """
-        with self._save_lock:
-            with self._lock:
-                data = self._record.to_json()
-            self.home.prepare()
-            self.backups.keep_project()
-            written = self._file.write(data)
-            with self._lock:
-                adopt(self._record, data, written)
-            self._is_new = False
+        self._file.exchange(self._record, self._lock, self.backups.keep_project)
+        self._is_new = False
 
     def save_if_new(self) -> None:
         """Before the first mask or stroke: it means little without the class table. Raises: StorageError."""
@@ -288,9 +282,11 @@ class Project:
         Raises:
             ItemLockedError: Another session is changing the item.
             MaskChangedError: Another program has written the mask since it was opened.
+            ClassClashError: As :meth:`save` said.
             StorageError: They could not be written; the previous ones are intact.
         """
         self.save_if_new()
+        self._file.check()
         with self.locks.writing(item.key):
             self.masks.check(item.key)
             self.backups.keep_mask(item.key)
@@ -361,8 +357,7 @@ class Project:
     def _learn_ids(self) -> None:
         """Read the ids in masks that were found since the last time, so that no new class gets one of them.
 
-        Where there are no classes yet they become the classes. Those of a project file that is new, or was put back
-        in the place of one that could not be read, may be in masks of ours, too.
+        Masks of ours are read, too, where the project file is new or came in the place of one that was damaged.
         """
         masks = [item.found_mask for item in self._items.values() if item.found_mask is not None]
         digest = class_ids.digest_of(self._items.values())
@@ -373,28 +368,19 @@ class Project:
                 class_ids.learn(self._record, found, digest)
         self._read_masks |= set(masks)
 
-    def _plus(self, classes: ClassSet, name: str, color: Color | None, wanted: int | None = None) -> ClassSet:
-        if self._record.blind_ids is None:
-            return classes.add(name, color, wanted if wanted in classes.free_indices else None)
-        # Masks are numbered from below: the largest ids are the least likely in those that were not read.
-        return classes.add(name, color, max(classes.free_indices, default=None))
+    def _ids_for(self, classes: ClassSet, wanted: int | None = None) -> tuple[int, ...]:
+        return class_ids.in_order(classes, wanted, is_blind=self._record.blind_ids is not None)
 
-    def _add_classes(self, ids: Iterable[int]) -> list[str]:
+    def _add_classes(self, ids: Sequence[int]) -> list[str]:
         """Add the ids that are missing; the names that were given."""
+        if any(index not in self.classes for index in ids):  # another window may have named them
+            self._file.look(self._record, self._lock)
         with self._lock:
             missing = [index for index in ids if index not in self.classes]
             self._record.classes = class_ids.with_ids(self.classes, missing)
+            self._claims.note(missing)
             return [self.classes[index].name for index in missing]
 
 
 def _nfc(path: str) -> str:
     return unicodedata.normalize("NFC", path)
-
-
-def _no_images(root: Path, found: Found) -> ProjectError:
-    return ProjectError(
-        f"There is no image in {root.name or root}.",
-        f"{root} and its folders hold {found.num_other_files} other file(s) and {found.num_masks} mask(s). "
-        "Images are JPEG, PNG, TIFF, BMP and WebP files; hidden folders are left out.",
-        "Choose the folder that holds the photos.",
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pspnet_core.errors import ProjectError
 from pspnet_core.project.discovery import Found, find_items, natural_key
@@ -15,6 +16,14 @@ from pspnet_core.project.records import Item, Notice
 from pspnet_core.project.store import ProjectRecord
 
 _MAX_NAMED = 5
+
+
+class Rescan(NamedTuple):
+    """Keys of the items that came, went, and stayed but found another mask (or none any more)."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +124,13 @@ def _changed(folder: Path) -> int | None:
         return folder.stat().st_mtime_ns
     except OSError:
         return None
+
+
+def no_images(root: Path, found: Found) -> ProjectError:
+    """Why a folder cannot be opened in which nothing was found."""
+    return ProjectError(
+        f"There is no image in {root.name or root}.",
+        f"{root} and its folders hold {found.num_other_files} other file(s) and {found.num_masks} mask(s). "
+        "Images are JPEG, PNG, TIFF, BMP and WebP files; hidden folders are left out.",
+        "Choose the folder that holds the photos.",
+    )

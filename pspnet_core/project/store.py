@@ -77,6 +77,10 @@ class ProjectRecord:
         """
         return _parse(data)
 
+    def copy(self) -> ProjectRecord:
+        """One that does not change when this one does; quick, as the values in it never change."""
+        return replace(self, settings=dict(self.settings), states=dict(self.states))
+
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary, detached from this record."""
         return self.extra | {
