@@ -89,6 +89,7 @@ class TrainConfig:
         recipe: How to learn; that of the mode when not given.
         state_file: Where the state is kept while it runs, so that a run of the same configuration on the same data goes
             on from there after a restart; nowhere when not given.
+        state_period_s: Between two of them, or more where writing takes long; 0 keeps it after each step.
         origin: Kept in the checkpoint, plain JSON values.
 
     Raises:

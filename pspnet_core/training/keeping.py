@@ -12,6 +12,8 @@ from pspnet_core.training.distributed import Group
 from pspnet_core.training.events import Adjusted, Phase, TrainEvent
 from pspnet_core.training.run_state import RunState, StateError, fingerprint, read_state, write_state
 
+_SHARE = 0.02  # of the time, at most, for writing
+
 
 class Keeper:
     """The state file of a run; without one it does nothing.
@@ -23,7 +25,7 @@ class Keeper:
 
     def __init__(self, config: TrainConfig, group: Group) -> None:
         self._path = config.state_file if group.is_first else None
-        self._period_s = config.state_period_s
+        self._period_s = self._wait_s = config.state_period_s
         self._fingerprint = fingerprint(config) if self._path is not None else ""
         self._kept_s = time.monotonic()
         self._trouble = ""
@@ -53,15 +55,20 @@ class Keeper:
             make: Record and tensors, not to be changed until this ends.
             fraction: For the signs of life.
         """
-        if self._path is None or time.monotonic() - self._kept_s < self._period_s:
+        if self._path is None or time.monotonic() - self._kept_s < self._wait_s:
             return
         record, tensors = make()
+        start_s = time.monotonic()
         try:
             for _ in write_state(self._path, RunState({**record, "fingerprint": self._fingerprint}, tensors)):
+                yielded_s = time.monotonic()
                 yield Phase("train", fraction)
+                start_s += time.monotonic() - yielded_s  # that was somebody else's time
             self._trouble = ""
         except StorageError as error:
             if error.title != self._trouble:
                 self._trouble = error.title
                 yield Adjusted("state", f"{error.title} Training goes on, but could not be resumed after a crash.")
         self._kept_s = time.monotonic()
+        if self._period_s > 0:
+            self._wait_s = max(self._period_s, (self._kept_s - start_s) / _SHARE)

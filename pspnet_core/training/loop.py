@@ -113,7 +113,8 @@ class _Run:
         yield from self._reading.check()
         learner = yield from self._begin()
         self._learner = learner
-        self._recovery.remember(learner, now=True)
+        for _ in self._recovery.remember(learner, now=True):
+            yield Phase("read", 1.0)
         yield Phase("train", self.course.progress)
         while not self._is_done():
             num_read = len(self._reading.pool.keys)
@@ -253,7 +254,8 @@ class _Run:
                 yield self._note("memory", self._recovery.use_less_memory(learner))
         course.step = learner.num_steps
         course.clock.took(course.clock.elapsed_s - start_s)
-        self._recovery.remember(learner)
+        for _ in self._recovery.remember(learner):
+            yield Phase("train", course.progress)
         yield Step(course.step, course.num_steps, learner.loss, course.clock.elapsed_s, course.eta_s)
         if course.can_plan():
             if self._holdout and self._config.steps is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from pspnet_core.training.learner import DivergedError, Learner
 _PERIOD = 50  # steps between the weights that are gone back to
 _MOST_ROLLBACKS = 3
 _SMALLEST_CROP_PX = 64
+_PIECE = 8 << 20  # bytes between two yields, or one tensor
 
 
 class Recovery:
@@ -32,11 +34,22 @@ class Recovery:
         self.crop_px = 0
         self.rollbacks = 0
 
-    def remember(self, learner: Learner, now: bool = False) -> None:
-        """Keep a copy of the weights in main memory, every 50 steps or ``now``."""
-        if now or learner.num_steps % _PERIOD == 0:
-            copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in learner.tensors().items()}
-            self._good = copies, learner.counters()
+    def remember(self, learner: Learner, now: bool = False) -> Iterator[None]:
+        """Keep a copy of the weights in main memory, every 50 steps or ``now``: yields after each piece.
+
+        Until it ends there is the copy before, and the weights must not change.
+        """
+        if not now and learner.num_steps % _PERIOD:
+            return
+        copies: dict[str, Tensor] = {}
+        copied = 0
+        for name, tensor in learner.tensors().items():
+            copies[name] = tensor.detach().to("cpu", copy=True)
+            copied += tensor.nbytes
+            if copied >= _PIECE:
+                copied = 0
+                yield
+        self._good = copies, learner.counters()
 
     def roll_back(self, learner: Learner, error: DivergedError) -> str:
         """Back to the last good weights, and on with half the learning rate; says so.

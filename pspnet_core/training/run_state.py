@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import struct
 from collections.abc import Generator, Iterator
 from contextlib import suppress
@@ -65,26 +66,31 @@ def fingerprint(config: TrainConfig) -> str:
 
 
 def write_state(path: Path, state: RunState) -> Iterator[None]:
-    """Write ``state`` to ``path`` atomically, in pieces: yields after each.
+    """Write ``state`` to ``path`` atomically, in pieces: yields after each, when it is on the disk.
+
+    Otherwise all of it would have to go there in the end, at once.
 
     Raises:
         StorageError: The disk is full, or the folder may not be written. What was there before stays.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
-    checksum = 0
+    checksum = written = 0
     with atomic_writer(path) as stream:
-        stream.write(_header(state.record, tensors, checksum))
-        for tensor in tensors.values():
-            data = memoryview(tensor.reshape(-1).view(torch.uint8).numpy().data)
+        stream.write(_header(state.record, state.tensors, checksum))
+        for tensor in state.tensors.values():
+            plain = tensor.detach().cpu().contiguous().reshape(-1)
+            data = memoryview(plain.view(torch.uint8).numpy().data)
             for start in range(0, len(data), _PIECE):
                 piece = data[start : start + _PIECE]
                 checksum = crc32(piece, checksum)
                 stream.write(piece)
-                if len(piece) == _PIECE:
+                written += len(piece)
+                if written >= _PIECE:
+                    written = 0
                     stream.flush()
+                    os.fsync(stream.fileno())
                     yield
         stream.seek(0)
-        stream.write(_header(state.record, tensors, checksum))
+        stream.write(_header(state.record, state.tensors, checksum))
     yield
 
 
