@@ -17,7 +17,7 @@ from pspnet_core.training.comparison import Comparison, unlearned_only
 from pspnet_core.training.config import Mode, Recipe, TrainConfig, network_for
 from pspnet_core.training.continuous import labels_of
 from pspnet_core.training.decision import Current, Parent, Result, decide
-from pspnet_core.training.events import Decided, FinishEarly, TrainEvent, insisting
+from pspnet_core.training.events import Adjusted, Decided, FinishEarly, TrainEvent, insisting
 from pspnet_core.training.evidence import Evidence
 from pspnet_core.training.exposure import Exposure, learned_also, merged, read_exposure, write_exposure
 from pspnet_core.training.interrupted import (
@@ -143,8 +143,8 @@ def _finetune(project: Project, order: _Order) -> Generator[TrainEvent, None, De
     run, clock = order.run, Clock(order.run.seconds, time.monotonic)
     store = VersionStore(project.folder / "versions")
     current = _current(store)
-    parent = _parent(order, store, current)
     try:
+        parent = yield from _parent(project, order, store, current)
         data = yield from clock.without_rests(_collected(project, store, parent))
         labels = labels_of({key: project.state(key) for key in data.keys})
         comparison = _comparison(current, parent, data, order.device)
@@ -211,15 +211,23 @@ def _config(project: Project, order: _Order, parent: Parent, data: Collection, s
     )
 
 
-def _parent(order: _Order, store: VersionStore, current: Current) -> Parent:
+def _parent(
+    project: Project, order: _Order, store: VersionStore, current: Current
+) -> Generator[TrainEvent, None, Parent]:
     """The version in use for ``quick``, unless it came from other base weights than those wanted now, or is unknown.
+
+    A run that is resumed goes on from what it started from; where that is gone, it begins anew.
 
     Raises:
         CheckpointError: The imported version to start from cannot be read.
     """
     run = order.run
     if order.is_resumed:
-        return Parent() if run.parent is None else _version(run.parent, store)
+        try:
+            return Parent() if run.parent is None else _version(run.parent, store)
+        except CheckpointError as error:
+            discard(project)
+            yield Adjusted("state", f"{error.title} The fine-tune started from it, and begins anew.")
     if run.mode == "quick" and current.checkpoint is not None and current.exposure is not None:
         is_heir = current.checkpoint.origin.get("init") == run.start.to_json()
         if is_heir or current.number == run.start.version:

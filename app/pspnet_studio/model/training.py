@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Signal
 
 from pspnet_core.errors import PspnetError
 from pspnet_core.project.project import Split, Status
+from pspnet_core.training.deletion import delete_version
 from pspnet_core.training.events import FinishEarly
 from pspnet_core.training.start import SETTING, Start
 from pspnet_core.training.versions import Version, VersionStore
@@ -163,10 +164,10 @@ class Training(QObject):
         self._in_io_lane(lambda: discard_interrupted(project), tr("forgetting a fine-tune"))
 
     def delete(self, number: int) -> None:
-        """Delete a version that is not in use, for good."""
-        store = self._store
-        assert store is not None, "no project is open"
-        self._in_io_lane(lambda: store.delete(number), tr("deleting a version"), lambda _: self._reload())
+        """Delete a version that nothing needs, for good."""
+        project = self._session.project
+        assert project is not None, "no project is open"
+        self._in_io_lane(lambda: delete_version(project, number), tr("deleting a version"), lambda _: self._reload())
 
     @property
     def start_choice(self) -> Start:

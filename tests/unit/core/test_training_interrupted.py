@@ -1,18 +1,22 @@
 """Runs that did not come to their end."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from pspnet_core.errors import TrainingError  # noqa: E402
+from pspnet_core.errors import CheckpointError, TrainingError  # noqa: E402
 from pspnet_core.project.project import Project  # noqa: E402
 from pspnet_core.training import finetune as finetune_module  # noqa: E402
 from pspnet_core.training.config import Recipe  # noqa: E402
-from pspnet_core.training.events import Step  # noqa: E402
+from pspnet_core.training.deletion import delete_version  # noqa: E402
+from pspnet_core.training.events import Adjusted, Resumed, Step  # noqa: E402
 from pspnet_core.training.finetune import discard, finetune, interrupted  # noqa: E402
-from pspnet_core.training.interrupted import state_file  # noqa: E402
+from pspnet_core.training.interrupted import InterruptedRun, note_run, state_file  # noqa: E402
+from pspnet_core.training.start import SETTING, Start  # noqa: E402
+from pspnet_core.training.versions import VersionStore  # noqa: E402
 from tests.helpers.tiny import write_data_set  # noqa: E402
 
 RECIPE = Recipe(batch_size=1, crop_px=32, warmup_steps=1)
@@ -107,6 +111,49 @@ def test_a_lock_that_a_crash_has_left_behind_is_none(project):
     (project.folder / "training" / "run.lock").touch()
     assert interrupted(project) is not None
     list(finetune(project, steps=1, device="cpu", recipe=RECIPE))
+
+
+def test_a_run_whose_parent_is_gone_begins_anew(project, configs):
+    list(finetune(project, steps=1, device="cpu", recipe=RECIPE))
+    broken_off(project, steps=2, seed=5)
+    note_run(project, replace(interrupted(project), parent=4))
+    events = list(finetune(project, device="cpu", recipe=RECIPE, resume=True))
+    told = [event for event in events if isinstance(event, Adjusted)]
+    assert [event.what for event in told] == ["state"]
+    assert "no version 4" in told[0].detail
+    assert not any(isinstance(event, Resumed) for event in events)
+    record = events[-1].version.record
+    assert (record["parent"], record["seed"], record["steps"]) == (1, 5, 2)
+    assert interrupted(project) is None
+
+
+def test_a_run_whose_imported_start_is_gone_is_not_offered_again(project):
+    note_run(project, InterruptedRun("full", None, 2, 0, Start(version=4), 4, "x"))
+    state_file(project).write_bytes(b"state")
+    with pytest.raises(CheckpointError, match="no version 4"):
+        list(finetune(project, device="cpu", recipe=RECIPE, resume=True))
+    assert interrupted(project) is None
+
+
+def test_versions_that_are_needed_are_not_deleted(project):
+    for number in (1, 2, 3, 4, 5):
+        folder = project.folder / "versions" / str(number)
+        folder.mkdir(parents=True)
+        for name in ("checkpoint.safetensors", "version.json"):
+            (folder / name).write_text("{}")
+    store = VersionStore(project.folder / "versions")
+    store.set_current(1)
+    note_run(project, InterruptedRun("quick", None, 2, 0, Start(version=3), 2, "x"))
+    state_file(project).write_bytes(b"state")
+    project.settings[SETTING] = Start(version=4).to_json()
+    for number, why in ((1, "in use"), (2, "did not come to its end"), (3, "did not"), (4, "of this project start")):
+        with pytest.raises(CheckpointError) as caught:
+            delete_version(project, number)
+        assert why in f"{caught.value.title} {caught.value.detail}"
+    delete_version(project, 5)
+    discard(project)
+    delete_version(project, 2)
+    assert [version.number for version in store.list()] == [1, 3, 4]
 
 
 def test_a_damaged_note_is_no_run(project):
