@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,10 @@ from pspnet_core.training.holdout import (
     count_blocks,
 )
 from pspnet_core.training.interrupted import FOLDER
-from pspnet_core.training.likeness import fingerprints, groups
+from pspnet_core.training.likeness import fingerprints, groups, owner, recall, remember
 from pspnet_core.types import UNLABELLED, BoolMask, ClassMap, Provenance, RgbImage
+
+_LEARNED = "learned.json"
 
 
 @dataclass
@@ -75,7 +77,8 @@ def collect(project: Project, past: Exposure | None = None) -> Generator[TrainEv
     past = past or Exposure()
     unread: list[str] = []
     counts = yield from _read(project, unread)
-    groups = yield from _alike(project, [project.item(key) for key in counts])
+    found = yield from _looks(project, counts.keys() | past.trained)
+    groups, past = _grouped(project, found, counts.keys(), past)
     too_like = _like_elsewhere(project, list(counts), groups)
     labelled = [project.item(key) for key in counts if key not in too_like]
     whole, blocks = _chosen(project, {item.key: counts[item.key] for item in labelled}, groups, past)
@@ -98,19 +101,25 @@ def collect(project: Project, past: Exposure | None = None) -> Generator[TrainEv
         measured = _evidence(item, project.state(item.key), held)
         if measured is None or measured:
             data.holdout.append(_to_measure(project, item, data.classes, measured))
-    data.holdout = _unlike(data.holdout, past.trained | {image.key for image in data.train}, groups)
+    learned = past.trained | {image.key for image in data.train}
+    data.holdout = _unlike(data.holdout, learned, groups)
     if data.holdout:
         data.rule = "val" if has_val else "items" if whole else "blocks"
     if not data.train:
-        raise TrainingError(
-            "There is nothing to learn from.",
-            f"Could not be read: {', '.join(unread[:3])}. " * bool(unread)
-            + f"Look like images to be measured on: {', '.join(too_like[:3])}. " * bool(too_like)
-            + "No image of split train or none has a labelled pixel.",
-            "Paint some pixels of each class, then train.",
-        )
+        raise _nothing_to_learn(data)
     _check_classes(project.classes, [counts[image.key] for image in data.train])
+    remember(project.folder / FOLDER / _LEARNED, {key: found[key] for key in found.keys() & learned})
     return data
+
+
+def _nothing_to_learn(data: Collection) -> TrainingError:
+    return TrainingError(
+        "There is nothing to learn from.",
+        f"Could not be read: {', '.join(data.unread[:3])}. " * bool(data.unread)
+        + f"Look like images to be measured on: {', '.join(data.too_like[:3])}. " * bool(data.too_like)
+        + "No image of split train or none has a labelled pixel.",
+        "Paint some pixels of each class, then train.",
+    )
 
 
 def _chosen(
@@ -167,11 +176,22 @@ def _read(project: Project, unread: list[str]) -> Generator[TrainEvent, None, di
     return counts
 
 
-def _alike(project: Project, labelled: list[Item]) -> Generator[TrainEvent, None, dict[str, str]]:
-    """Key -> group of those labelled and test images that look alike."""
-    test = [item for item in project.items if item.split is Split.TEST]
-    found = yield from fingerprints(project.folder / FOLDER / "likeness.json", labelled, test)
-    return groups(found, {item.key for item in labelled})
+def _looks(project: Project, keys: Set[str]) -> Generator[TrainEvent, None, dict[str, bytes]]:
+    """Fingerprints of these items, as far as they are still there, and of the test images."""
+    needed = [item for item in project.items if item.key in keys]
+    test = [item for item in project.items if item.split is Split.TEST and item.key not in keys]
+    return (yield from fingerprints(project.folder / FOLDER / "likeness.json", needed, test))
+
+
+def _grouped(
+    project: Project, found: Mapping[str, bytes], labelled: Set[str], past: Exposure
+) -> tuple[dict[str, str], Exposure]:
+    """Key -> group of those labelled, learned and test images that look alike; and what was learned.
+
+    That has the names, too, under which images are in groups that were replaced or removed since.
+    """
+    gone = recall(project.folder / FOLDER / _LEARNED, past.trained, found)
+    return groups({**found, **gone}, labelled), replace(past, trained=past.trained | gone.keys())
 
 
 def _like_elsewhere(project: Project, keys: list[str], groups: Mapping[str, str]) -> list[str]:
@@ -179,7 +199,12 @@ def _like_elsewhere(project: Project, keys: list[str], groups: Mapping[str, str]
 
     All do where a camera stands: then there is no evidence, but something to learn from.
     """
-    measured = {name for key, name in groups.items() if project.item(key).split in (Split.TEST, Split.VAL)}
+    taking_part = set(keys)
+    measured = {
+        groups.get(item.key)
+        for item in project.items
+        if item.split is Split.TEST or (item.split is Split.VAL and item.key in taking_part)
+    } - {None}
     to_learn = [key for key in keys if project.item(key).split is not Split.VAL]
     alike = [key for key in to_learn if groups.get(key) in measured]
     return alike if len(alike) < len(to_learn) else []
@@ -187,10 +212,10 @@ def _like_elsewhere(project: Project, keys: list[str], groups: Mapping[str, str]
 
 def _unlike(images: list[LabelledImage], learned: Set[str], groups: Mapping[str, str]) -> list[LabelledImage]:
     """Without the images that look like another one that was ever learned from."""
-    members: dict[str, set[str]] = {}
-    for key, name in groups.items():
-        members.setdefault(name, set()).add(key)
-    return [i for i in images if not (members.get(groups.get(i.key, ""), set()) - {i.key}) & learned]
+    owners: dict[str, set[str]] = {}
+    for key in groups.keys() & learned:
+        owners.setdefault(groups[key], set()).add(owner(key))
+    return [i for i in images if not owners.get(groups.get(i.key, ""), set()) - {i.key}]
 
 
 def _is_done(state: ItemState) -> bool:

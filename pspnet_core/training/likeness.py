@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Generator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeGuard
 from zlib import crc32
 
 import numpy as np
@@ -32,6 +33,7 @@ _MOST_AT_ONCE = 300
 _LARGEST_SHARE = 0.5  # of all images: a group above it is what a standing or moving camera sees
 _SMALL_GROUP = 3
 _FAR = 1000  # more than all bits
+_MARK = "\0"  # in no name of a file
 
 
 def fingerprint(image: RgbImage) -> bytes:
@@ -76,6 +78,40 @@ def fingerprints(
     if kept != _read(path):
         write_json(path, kept)
     return found
+
+
+def recall(path: Path, learned: Collection[str], found: Mapping[str, bytes]) -> dict[str, bytes]:
+    """What images that were learned from looked like then and do not any more, or are not there any more.
+
+    Args:
+        path: What :func:`remember` wrote; damaged or not there, nothing is known.
+        learned: Their keys.
+        found: Fingerprints of what there is now.
+
+    Returns:
+        Fingerprints by names that no image has; :func:`owner` gives the key back.
+    """
+    return {
+        f"{key}{_MARK}{number}": look
+        for key, looks in _read_looks(path).items()
+        for number, look in enumerate(looks)
+        if key in learned and found.get(key) != look
+    }
+
+
+def owner(name: str) -> str:
+    """The key of the image that a name of :func:`recall`, or a key, is of."""
+    return name.partition(_MARK)[0]
+
+
+def remember(path: Path, found: Mapping[str, bytes]) -> None:
+    """Add what images look like that are learned from now, by their keys. Raises: StorageError."""
+    before = _read_looks(path)
+    looks = before | {
+        key: [*before.get(key, []), look] for key, look in found.items() if look not in before.get(key, [])
+    }
+    if looks != before:
+        write_json(path, {key: [look.hex() for look in some] for key, some in sorted(looks.items())})
 
 
 def groups(found: Mapping[str, bytes], around: Collection[str]) -> dict[str, str]:
@@ -164,15 +200,29 @@ def _version(item: Item) -> list[int]:
 
 
 def _read(path: Path) -> dict[str, list[object]]:
+    return {key: row for key, row in _read_object(path).items() if _is_row(row)}
+
+
+def _read_looks(path: Path) -> dict[str, list[bytes]]:
+    rows = {key: row for key, row in _read_object(path).items() if isinstance(row, list)}
+    return {key: [bytes.fromhex(look) for look in row if _is_look(look)] for key, row in rows.items()}
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """Of a file that may be damaged or missing, which costs no more than to look again."""
     try:
         data = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
-    return {str(key): row for key, row in data.items() if _is_row(row)} if isinstance(data, dict) else {}
+    return data if isinstance(data, dict) else {}
 
 
 def _is_row(row: object) -> bool:
     match row:
-        case [list(), str(digits)]:
-            return digits == "" or (len(digits) == _DIGITS and set(digits) <= set("0123456789abcdef"))
+        case [list(), digits]:
+            return digits == "" or _is_look(digits)
     return False
+
+
+def _is_look(digits: object) -> TypeGuard[str]:
+    return isinstance(digits, str) and len(digits) == _DIGITS and set(digits) <= set("0123456789abcdef")

@@ -11,7 +11,7 @@ from pspnet_core.project.records import Split, Status
 from pspnet_core.training.collection import collect
 from pspnet_core.training.exposure import Exposure
 from pspnet_core.training.holdout import Candidate, choose_items
-from pspnet_core.training.likeness import fingerprint, fingerprints, groups
+from pspnet_core.training.likeness import fingerprint, fingerprints, groups, owner, recall, remember
 from pspnet_core.types import Provenance
 from tests.helpers.tiny import CLASSES
 
@@ -170,3 +170,61 @@ def test_what_looks_like_a_learned_image_is_no_evidence(folder):
     data = ended(collect(folder, past))
     assert data.held_items == {"c.png", "e.png"}
     assert [image.key for image in data.holdout if image.key in data.held_items] == ["e.png"]
+
+
+def learned_once(folder):
+    """A first version learned from these; then ``c.png`` is the only one that looks like ``a.png`` and is labelled."""
+    folder.set_state("c.png", status=Status.SKIPPED)
+    first = ended(collect(folder))
+    trained = frozenset(image.key for image in first.train)
+    assert "a.png" in trained
+    folder.set_state("c.png", status=Status.DONE)
+    return Exposure(trained, frozenset({"c.png"}))
+
+
+def evidence(project, past):
+    return {image.key for image in ended(collect(project, past)).holdout}
+
+
+def test_what_looks_like_a_learned_image_is_no_evidence_either_when_that_is_skipped(folder):
+    past = learned_once(folder)
+    folder.set_state("a.png", status=Status.SKIPPED)
+    assert "c.png" not in evidence(folder, past)
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_what_looks_like_a_learned_image_is_no_evidence_either_when_that_is_gone(folder, is_replaced):
+    past = learned_once(folder)
+    path = folder.item("a.png").image_path
+    folder.save()
+    if is_replaced:
+        Image.fromarray(scene(9)).save(path)
+    else:
+        path.rename(path.with_name("renamed.png"))
+    again = Project.open(path.parent)
+    assert "c.png" not in evidence(again, past)
+    assert "c.png" in evidence(again, Exposure(past.trained - {"a.png"}, past.held_items))
+    (again.folder / "training" / "learned.json").write_text('{"a.png": [1, "zz"], "b.png": 5}')
+    assert "c.png" in evidence(again, past)
+
+
+def test_looks_are_also_kept_of_what_was_learned_before_they_were(folder):
+    past = learned_once(folder)
+    kept = folder.folder / "training" / "learned.json"
+    kept.unlink()
+    folder.set_state("a.png", status=Status.SKIPPED)
+    ended(collect(folder, past))
+    path = folder.item("a.png").image_path
+    path.unlink()
+    folder.save()
+    assert "c.png" not in evidence(Project.open(path.parent), past)
+
+
+def test_a_learned_image_that_was_changed_since_keeps_its_own_evidence(tmp_path):
+    look, other = fingerprint(scene(0)), fingerprint(again(scene(0)))
+    assert look != other
+    remember(tmp_path / "learned.json", {"a.png": look})
+    remember(tmp_path / "learned.json", {"a.png": other, "b.png": look})
+    names = recall(tmp_path / "learned.json", {"a.png"}, {"a.png": other})
+    assert [(owner(name), found) for name, found in names.items()] == [("a.png", look)]
+    assert recall(tmp_path / "nothing.json", {"a.png"}, {}) == {}
