@@ -13,12 +13,17 @@ from pspnet_core.imaging.patch import MaskPatch, PatchBlock
 from pspnet_core.imaging.planes import PlaneStore
 from pspnet_core.imaging.read import read_info
 from pspnet_core.project.journal import Journal, save_planes
+from pspnet_core.project.locks import ItemLockedError
+from pspnet_core.project.mask_versions import MaskChangedError
 from pspnet_core.project.project import Item, Notice, Project
 from pspnet_core.project.replay import Replay
 from pspnet_core.types import UNLABELLED, Provenance
 
 LABEL = "convert"
 """Of the steps in the history."""
+
+NOT_OURS = (ItemLockedError, MaskChangedError)
+"""Why one mask cannot be changed while others can: another window or program has it."""
 
 _UNREADABLE = (ImageReadError, ClassMapError)
 
@@ -93,7 +98,7 @@ def convert_class(project: Project, from_id: int, to_id: int, skip: Collection[s
         One event per item with a mask. Closing it leaves whole files only.
 
     Raises:
-        StorageError: A mask could not be written; those before it are.
+        StorageError: A mask could not be written, and not because somebody else has it; those before it are.
         ValueError: Both ids are the same, or one is out of its range.
     """
     if from_id == to_id or not 0 <= from_id < UNLABELLED or not 0 <= to_id <= UNLABELLED:
@@ -104,12 +109,12 @@ def convert_class(project: Project, from_id: int, to_id: int, skip: Collection[s
             continue
         try:
             planes, found = load_planes(project, item)
-        except _UNREADABLE as error:
+            patch = conversion_patch(key, planes, from_id, to_id)
+            if patch is not None:
+                save_change(project, item, planes, patch, found)
+        except (*_UNREADABLE, *NOT_OURS) as error:
             yield Rewritten(key, None, Notice(error.title, error.detail, error.remedy, key))
             continue
-        patch = conversion_patch(key, planes, from_id, to_id)
-        if patch is not None:
-            save_change(project, item, planes, patch, found)
         yield Rewritten(key, patch)
 
 
@@ -130,12 +135,12 @@ def take_back(project: Project, patches: Iterable[MaskPatch]) -> Iterator[Rewrit
         item = project.item(patch.item_key)
         try:
             planes, found = load_planes(project, item)
-        except _UNREADABLE as error:
+            inverse = inverse_patch(patch, planes)
+            if inverse is not None:
+                save_change(project, item, planes, inverse, found)
+        except (*_UNREADABLE, *NOT_OURS) as error:
             yield Rewritten(item.key, None, Notice(error.title, error.detail, error.remedy, item.key))
             continue
-        inverse = inverse_patch(patch, planes)
-        if inverse is not None:
-            save_change(project, item, planes, inverse, found)
         yield Rewritten(item.key, inverse)
 
 

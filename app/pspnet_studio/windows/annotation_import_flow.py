@@ -262,7 +262,7 @@ def words_of(report: ImportFinished) -> list[object]:
     if report.failures:
         named = "\n".join(f"{failure.item_key}: {failure.title}" for failure in report.failures[:_MAX_NAMED])
         title = tr_count(
-            "1 annotation does not fit its image.", "{count} annotations do not fit.", len(report.failures)
+            "1 annotation was not taken over.", "{count} annotations were not taken over.", len(report.failures)
         )
         words.append(PspnetError(title, named, tr("These images were left as they are.")))
     changed = tr_count("1 image was changed.", "{count} images were changed.", report.num_changed)

@@ -269,7 +269,7 @@ class ConvertFlow(QObject):
             self._done = done
         self._show(tr_count("1 mask was changed.", "{count} masks were changed.", len(done.records)))
         if failures:
-            title = tr_count("1 mask could not be read.", "{count} masks could not be read.", len(failures))
+            title = tr_count("1 mask could not be changed.", "{count} masks could not be changed.", len(failures))
             named = "\n".join(f"{notice.item_key}: {notice.title}" for notice in failures[:_MAX_NAMED])
             self._show(Notice(title, named, tr("They were left as they are.")))
         self.changed.emit()

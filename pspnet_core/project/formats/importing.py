@@ -13,7 +13,7 @@ from pspnet_core.classes import Color
 from pspnet_core.errors import ClassMapError, ImageReadError, PspnetError
 from pspnet_core.imaging.patch import MaskPatch, PatchBlock
 from pspnet_core.imaging.read import read_info
-from pspnet_core.project.conversion import Planes, load_planes, save_change
+from pspnet_core.project.conversion import NOT_OURS, Planes, load_planes, save_change
 from pspnet_core.project.formats.class_match import ClassMatch, ClassRow
 from pspnet_core.project.formats.names import Matcher
 from pspnet_core.project.formats.reading import Entry, Loaded, Reader
@@ -280,9 +280,13 @@ class _Run:
         if len(self._match.added) > num_added:
             self._project.save()  # before a mask that holds the new ids
         if found is not None:
+            try:
+                save_change(self._project, item, planes, patch, found)
+            except NOT_OURS as error:
+                self._failures.append(_failure(item, error))
+                return None
             if self._project.state(item.key).status is Status.NEW:
                 self._project.set_state(item.key, status=Status.IN_PROGRESS)
-            save_change(self._project, item, planes, patch, found)
             self._has_saved = True
         return patch
 

@@ -75,6 +75,25 @@ def test_an_unreadable_item_is_told_and_the_others_go_on(project: Project) -> No
     assert sum(event.patch is not None for event in events) == 5
 
 
+def test_what_another_window_has_is_told_and_the_others_go_on(project: Project) -> None:
+    locked, changed = project.items[1].key, project.items[3].key
+    project.save_annotation(project.item(changed), *planes_of(project, changed))
+    other = Project.open(project.root)
+    assert other.locks.acquire(locked) is None
+    project.masks.note(changed)
+    other.save_annotation(other.item(changed), *planes_of(other, changed))
+    events = list(convert_class(project, 1, 0))
+    assert [event.item_key for event in events if event.failure] == [locked, changed]
+    assert sum(event.patch is not None for event in events) == 4
+    assert (planes_of(other, locked)[0] == 1).any()
+    other.locks.release(locked)
+    taken = project.items[0].key
+    assert other.locks.acquire(taken) is None
+    back = list(take_back(project, [event.patch for event in events if event.patch is not None]))
+    assert [event.item_key for event in back if event.failure] == [taken]
+    assert sum(event.patch is not None for event in back) == 3
+
+
 def test_a_write_that_fails_leaves_whole_files(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     running = convert_class(project, 1, 0)
     done = next(running)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pspnet_core.project.formats.catalogue import FORMATS
+from pspnet_core.project.project import Project, Status
 from pspnet_core.types import Provenance
 from tests.helpers.formats import CLASSES, bare_copy, export, make_project, named, ring_map, take_over
 
@@ -102,3 +103,18 @@ def test_a_tolerance_costs_pixels_and_says_so(form, tmp_path) -> None:
     assert coarse.mean_iou is not None
     assert 0.2 < coarse.mean_iou < 1
     assert any("pixels" in remark.title or "regions" in remark.title for remark in coarse.remarks)
+
+
+def test_what_another_window_has_is_told_and_the_others_are_imported(tmp_path: Path) -> None:
+    maps = {f"{name}.png": ring_map() for name in "abc"}
+    source = make_project(tmp_path / "from", maps)
+    export(source, tmp_path / "out", "png")
+    project = bare_copy(source, tmp_path / "to")
+    project.save()
+    other = Project.open(project.root)
+    assert other.locks.acquire("b.png") is None
+    done = take_over(project, tmp_path / "out", "png")
+    assert [failure.item_key for failure in done.failures] == ["b.png"]
+    assert done.num_changed == 2
+    assert [project.state(key).labelled_px > 0 for key in maps] == [True, False, True]
+    assert project.state("b.png").status is Status.NEW
