@@ -31,6 +31,9 @@ class FakeProject:
     def item(self, key: str) -> Item:
         return self._items[key]
 
+    def has_item(self, key: str) -> bool:
+        return any(item.key == key for item in self.items)
+
     def state(self, key: str) -> ItemState:
         self.num_state_calls += 1
         return self._states[key]

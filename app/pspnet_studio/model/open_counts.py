@@ -92,7 +92,7 @@ class OpenCounts(QObject):
 
     def _tell(self, document: Document) -> None:
         project, key = self._session.project, document.item_key
-        if project is None or all(item.key != key for item in project.items):  # its file has gone meanwhile
+        if project is None or not project.has_item(key):  # its file has gone meanwhile
             return
         counts = self._counts.values()
         labelled, painted, accepted = (

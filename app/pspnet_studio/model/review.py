@@ -118,7 +118,7 @@ class Reviews(QObject):
     def go_to(self, place: Place) -> None:
         """Open the image of a place and tell when it is there."""
         project, document = self._session.project, self._session.document
-        if project is None or all(item.key != place.key for item in project.items):
+        if project is None or not project.has_item(place.key):
             self.told.emit(tr("{name} is not in the project any more.").format(name=place.key))
             return
         if document is not None and document.item_key == place.key:

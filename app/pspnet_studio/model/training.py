@@ -9,7 +9,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from pspnet_core.errors import PspnetError
-from pspnet_core.project.project import Split, Status
+from pspnet_core.project.project import Item, Project, Split, Status
 from pspnet_core.training.deletion import delete_version
 from pspnet_core.training.events import FinishEarly
 from pspnet_core.training.start import SETTING, Start
@@ -65,6 +65,7 @@ class Training(QObject):
         self._current: int | None = None
         self._is_starting = False
         self._is_paused = False
+        self._labelled_key = ""
         self.wish = Wish()
         """What runs, or ran last."""
         self.waiting: Wish | None = None
@@ -93,16 +94,10 @@ class Training(QObject):
             return False, tr("A fine-tune is running.")
         if len(project.classes) < 2:
             return False, tr("Add at least two classes.")
-        if not any(
-            item.split in (Split.NONE, Split.TRAIN)
-            and project.state(item.key).status is not Status.SKIPPED
-            and (
-                project.state(item.key).labelled_px
-                or item.found_mask is not None
-                or self._is_open_and_labelled(item.key)
-            )
-            for item in project.items
-        ):
+        document = self._session.document
+        painted = document.item_key if document is not None and document.revision > 0 else ""
+        self._labelled_key = _labelled_key(project, painted, first=self._labelled_key)  # asked after every edit
+        if not self._labelled_key:
             return False, tr("Paint something in at least one image that is not in the test split.")
         return self._can_use_start()
 
@@ -228,10 +223,6 @@ class Training(QObject):
         reason = tr("A fine-tune is to start with {name}, which is not on this computer: see Model > Network…")
         return False, reason.format(name=name_of(start))
 
-    def _is_open_and_labelled(self, key: str) -> bool:
-        document = self._session.document
-        return document is not None and document.item_key == key and document.revision > 0
-
     def _begin(self, wish: Wish) -> None:
         project = self._session.project
         if not self._is_starting or wish is not self.wish or project is None:
@@ -327,3 +318,18 @@ class Training(QObject):
             self._session.notice.emit(error)
         self.versions_changed.emit()
         self.current_changed.emit()
+
+
+def _labelled_key(project: Project, painted: str, first: str) -> str:
+    """An image with labels that may be learnt from, ``first`` where it is one; "" where there is none."""
+
+    def counts(item: Item) -> bool:
+        if item.split is not Split.NONE and item.split is not Split.TRAIN:
+            return False
+        state = project.state(item.key)
+        is_labelled = state.labelled_px > 0 or item.found_mask is not None or item.key == painted
+        return is_labelled and state.status is not Status.SKIPPED
+
+    if project.has_item(first) and counts(project.item(first)):
+        return first
+    return next((item.key for item in project.items if counts(item)), "")
