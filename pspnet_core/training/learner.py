@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ from pspnet_core.training.losses import class_weights, summed_cross_entropy, tot
 from pspnet_core.training.optimizer import AdamW, ParameterGroup
 from pspnet_core.types import UNLABELLED, ClassMap, RgbImage
 
+_R = TypeVar("_R")
+
 _CPU_PX = 2 * 256 * 256  # pixels that go through a light network together: 25 % faster than half as many
 
 
@@ -42,6 +44,7 @@ class Learner:
         numerics: Where and how to compute.
         counts: Class id -> labelled pixels of the training images.
         group: The processes that share each batch.
+        networks: Two equal initial networks, to be used up; made when not given.
 
     Attributes:
         micro_batch: Crops that are computed at once; gradients are added up over a batch.
@@ -55,13 +58,18 @@ class Learner:
     """
 
     def __init__(
-        self, config: TrainConfig, numerics: Numerics, counts: Mapping[int, int], group: Group = ALONE
+        self,
+        config: TrainConfig,
+        numerics: Numerics,
+        counts: Mapping[int, int],
+        group: Group = ALONE,
+        networks: tuple[PSPNet, PSPNet] | None = None,
     ) -> None:
         self._config, self._recipe, self._numerics = config, config.chosen_recipe, numerics
         self._group = group
         self._preprocessing = _preprocessing(config)
-        model = _initial_model(config).to(numerics.base)
-        self._averaged = copy.deepcopy(model).eval().requires_grad_(False).to(numerics.device)
+        model, averaged = (network.to(numerics.base) for network in networks or _at_once(_initial_networks(config)))
+        self._averaged = averaged.eval().requires_grad_(False).to(numerics.device)
         _freeze(model, config)
         model.loss_stride = self._recipe.loss_stride
         self._model = model.train().to(numerics.device)
@@ -76,6 +84,15 @@ class Learner:
         self.lr_scale = 1.0
         self.num_steps = 0
         self.loss = math.nan
+
+    @classmethod
+    def in_pieces(
+        cls, config: TrainConfig, numerics: Numerics, counts: Mapping[int, int], group: Group = ALONE
+    ) -> Generator[None, None, Learner]:
+        """The same, made with yields between."""
+        networks = yield from _initial_networks(config)
+        yield
+        return cls(config, numerics, counts, group, networks)
 
     def weigh(self, counts: Mapping[int, int]) -> None:
         """Balance the classes by their labelled pixels in the training images, by class id."""
@@ -233,12 +250,28 @@ def _micro_batch(config: TrainConfig, numerics: Numerics) -> int:
     return max(1, min(recipe.batch_size, _CPU_PX // recipe.crop_px**2)) if is_light else 1
 
 
-def _initial_model(config: TrainConfig) -> PSPNet:
+def _at_once(pieces: Generator[None, None, _R]) -> _R:
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as stop:
+            value: _R = stop.value
+            return value
+
+
+def _initial_networks(config: TrainConfig) -> Generator[None, None, tuple[PSPNet, PSPNet]]:
+    model = yield from _initial_model(config)
+    yield
+    return model, copy.deepcopy(model)
+
+
+def _initial_model(config: TrainConfig) -> Generator[None, None, PSPNet]:
     if isinstance(config.init, Checkpoint):
         return _taken_over(config.init, config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = make_model(config.network)
+    yield
     if config.init == "imagenet":
         model.load_imagenet_backbone(config.weights)
     return model

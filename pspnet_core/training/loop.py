@@ -114,7 +114,7 @@ class _Run:
         learner = yield from self._begin()
         self._learner = learner
         for _ in self._recovery.remember(learner, now=True):
-            yield Phase("read", 1.0)
+            yield Phase("train", self.course.progress)
         yield Phase("train", self.course.progress)
         while not self._is_done():
             num_read = len(self._reading.pool.keys)
@@ -174,7 +174,7 @@ class _Run:
             self._reading.begin_again()
         yield from self._noted(self._reading.first())
         self._recovery.crop_px = self._reading.pool.crop_px
-        return self._new_learner()
+        return (yield from self._new_learner())
 
     def _go_on(self, record: dict[str, Any], tensors: dict[str, Tensor]) -> Generator[TrainEvent, None, Learner | None]:
         """The learner as a state has it; None when that is of no use."""
@@ -183,7 +183,7 @@ class _Run:
             (fits,) = self._group.first_says(self._reading.pool.digest == record["digest"])
             if not fits:
                 return None
-            learner = self._new_learner()
+            learner = yield from self._new_learner()
             if self._group.is_first:
                 learner.restore(tensors, record["counters"])
             self._restore(learner, record)
@@ -218,9 +218,10 @@ class _Run:
         }
         return record, self._learner.tensors()
 
-    def _new_learner(self) -> Learner:
+    def _new_learner(self) -> Generator[TrainEvent, None, Learner]:
         numerics = training_numerics(self.device, self._config.precision)
-        return Learner(self._config, numerics, self._reading.pool.counts, self._group)
+        making = Learner.in_pieces(self._config, numerics, self._reading.pool.counts, self._group)
+        return (yield from _telling(making, Phase("train", self.course.progress)))
 
     # --- steps and scores
 
@@ -296,3 +297,14 @@ class _Run:
             if isinstance(event, Adjusted):
                 self._adjustments.append(event.detail)
             yield event
+
+
+def _telling(pieces: Generator[None, None, _R], event: TrainEvent) -> Generator[TrainEvent, None, _R]:
+    """``event`` after each piece."""
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as stop:
+            value: _R = stop.value
+            return value
+        yield event

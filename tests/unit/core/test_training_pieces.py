@@ -6,10 +6,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from pspnet_core.devices import training_numerics  # noqa: E402
+from pspnet_core.models import PSPNetConfig  # noqa: E402
 from pspnet_core.training import TrainConfig, keeping, recovery, run_state  # noqa: E402
 from pspnet_core.training.distributed import ALONE  # noqa: E402
 from pspnet_core.training.keeping import Keeper  # noqa: E402
+from pspnet_core.training.learner import Learner  # noqa: E402
 from pspnet_core.training.recovery import Recovery  # noqa: E402
+from tests.helpers.networks import small  # noqa: E402
 from tests.helpers.tiny import CLASSES  # noqa: E402
 
 COUNTERS = {"num_steps": 3, "optimizer_steps": 3}
@@ -112,3 +116,20 @@ def test_a_state_that_costs_much_is_kept_seldom(tmp_path, monkeypatch, cost_s, w
     assert len(written) == 1
     keep(done_s + wait_s + 1.0)
     assert len(written) == 2
+
+
+@pytest.mark.parametrize("init", ["none", "checkpoint"])
+def test_a_learner_made_in_pieces_is_the_same(init):
+    numerics = training_numerics(torch.device("cpu"), "auto")
+    settings = {"train": (), "classes": CLASSES, "steps": 9, "device": "cpu"}
+    config = TrainConfig(**settings, init="none", model=small(PSPNetConfig.studio_fast(len(CLASSES))))
+    if init == "checkpoint":
+        config = TrainConfig(**settings, init=Learner(config, numerics, {}).checkpoint({}))
+    whole, made = Learner(config, numerics, {}), Learner.in_pieces(config, numerics, {})
+    assert next(made) is None  # there is a sign of life before it is complete
+    pieces = _result(made)
+    assert pieces.tensors().keys() == whole.tensors().keys()
+    assert all(torch.equal(pieces.tensors()[name], tensor) for name, tensor in whole.tensors().items())
+    assert {t.data_ptr() for n, t in pieces.tensors().items() if n.startswith("weight")}.isdisjoint(
+        t.data_ptr() for n, t in pieces.tensors().items() if n.startswith("average")
+    )
