@@ -21,12 +21,20 @@ from pspnet_core.types import UNLABELLED
 TRAINING_SHARE = 0.8
 """Of the time of a fine-tune is spent in steps (measured: 49 of 60 s); the rest goes to reading, scoring, comparing."""
 
-PAINTING_S = 0.1
-"""For which training rests from an answer to a stroke on, until it is painted: as the program does."""
+QUIET_S, PAINTING_S = 0.3, 0.1
+"""How long training rests, at most, from the end of a stroke and from each answer to it on: as in the program."""
 
 FULL_SECONDS = 1200.0
 _SPEED_STEPS, _SPEED_SKIPPED, _SPEED_IMAGES = 16, 4, 4
 _FOREST_TEST_PIXELS = 600_000
+
+
+def leased(answered_s: Sequence[float]) -> float:
+    """Seconds for which training rests after a stroke whose answers came at these seconds from its end on."""
+    begun_s = (0.0, *answered_s)
+    leases = (QUIET_S, *(PAINTING_S for _ in answered_s))
+    ends_s = (*answered_s, float("inf"))
+    return sum(min(end - begun, lease) for begun, end, lease in zip(begun_s, ends_s, leases, strict=True))
 
 
 def score(checkpoint: Any, dataset: Dataset, device: str) -> float:

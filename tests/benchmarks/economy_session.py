@@ -101,7 +101,7 @@ class Desk:
 
     Attributes:
         looked_s: Seconds for which the networks looked at the image that was opened last.
-        fit_s: Seconds that the last answer to the hand took.
+        answered_s: When answers to the last stroke came, in seconds from its end on.
     """
 
     def __init__(self, project: Project, dataset: Dataset, first: str = "default") -> None:
@@ -121,7 +121,7 @@ class Desk:
         self.predictor: Predictor | None = None
         self._num_images: int | None = None  # from which the version learned
         self.page: Page | None = None
-        self.looked_s = self.fit_s = 0.0
+        self.looked_s, self.answered_s = 0.0, list[float]()
 
     # --- versions
 
@@ -232,11 +232,11 @@ class Desk:
 
     def _refine(self, page: Page, changed: tuple[Rect, ...]) -> None:
         planes = PlaneStore.from_array(page.class_map, UNLABELLED), PlaneStore.from_array(page.provenance)
-        start_s = time.monotonic()
+        start_s, self.answered_s = time.monotonic(), []
         for shown in page.fit.refit(Marks(*planes, changed, None)):
             if shown is not None:
                 page.prediction = shown.prediction
-        self.fit_s = time.monotonic() - start_s
+                self.answered_s.append(time.monotonic() - start_s)
         if page.prediction is None and self.predictor is not None:
             page.prediction = self.predictor.predict(page.image)
         elif page.prediction is not None:

@@ -43,11 +43,11 @@ from pspnet_core.project.records import Split
 from pspnet_core.types import UNLABELLED
 from tests.benchmarks.annotator import Annotator, Habits, wrong_share
 from tests.benchmarks.economy_scores import (
-    PAINTING_S,
     TRAINING_SHARE,
     Scores,
     forest_scores,
     full_miou,
+    leased,
     measured_speed,
     score,
 )
@@ -129,8 +129,8 @@ class Economy:
             seconds = person.take_time(stroke)
             desk.paint(stroke)
             strokes += 1
-            fit_s = desk.fit_s if self._options.fit_seconds is None else self._options.fit_seconds
-            rest_s = min(stroke.length_px / person.habits.stroke_px_s + fit_s + PAINTING_S, seconds)
+            answered_s = desk.answered_s if self._options.fit_seconds is None else [self._options.fit_seconds]
+            rest_s = min(stroke.length_px / person.habits.stroke_px_s + leased(answered_s), seconds)
             self._spend(seconds - rest_s)
             state.now_s += rest_s
             self._rest(rest_s)

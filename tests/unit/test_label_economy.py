@@ -12,7 +12,7 @@ import pytest
 
 from tests.benchmarks import label_economy
 from tests.benchmarks.annotator import Annotator, Habits
-from tests.benchmarks.economy_scores import PAINTING_S, Scores
+from tests.benchmarks.economy_scores import PAINTING_S, QUIET_S, Scores, leased
 from tests.benchmarks.economy_session import Pending
 from tests.benchmarks.label_economy import Economy, State, minutes_to
 
@@ -31,7 +31,7 @@ class FakeDesk:
         self.doubted: list[int] = []
         self.closed = 0
         self.page: Any = None
-        self.looked_s = self.fit_s = 0.0
+        self.looked_s, self.answered_s = 0.0, [0.0]
 
     def next_item(self) -> Any:
         return self.left.pop(0) if self.left else None
@@ -89,15 +89,15 @@ def test_a_fine_tune_rests_while_the_person_paints_and_an_image_is_opened(how: s
     desk = FakeDesk(10)
     given = {"fit_seconds": None, "look_seconds": None}
     if how == "given":
-        desk.fit_s = desk.looked_s = 99.0
-        given = {"fit_seconds": 1.9, "look_seconds": 0.5}
+        desk.answered_s, desk.looked_s = [99.0], 99.0
+        given = {"fit_seconds": 0.2, "look_seconds": 0.5}
     else:
-        desk.fit_s, desk.looked_s = 1.9, 0.5
+        desk.answered_s, desk.looked_s = [0.2], 0.5
     run = economy(desk, minutes=1.25, **given)
     list(run.run())
-    # Two images are opened and two strokes are painted while each of the two is under way.
-    assert [row["at_s"] for row in run.state.versions] == pytest.approx([38, 63], abs=1e-3)
-    assert run.state.rested_s == pytest.approx(2 * (2 * 0.5 + 2 * 2), abs=1e-3)
+    # Opening, stroke, opening; then stroke, opening, stroke, opening: 0.5 s each, and 0.3 s.
+    assert [row["at_s"] for row in run.state.versions] == pytest.approx([34.3, 55.9], abs=1e-3)
+    assert run.state.rested_s == pytest.approx(2.9, abs=1e-3)
     assert run.state.ran_s(20) == 40
 
 
@@ -108,13 +108,16 @@ def test_a_version_that_is_late_because_it_rested_is_not_used() -> None:
     assert len(desk.begun) == 1
     assert desk.used == []
     assert run.state.versions == []
-    assert run.state.ran_s(20) < 20
+    assert run.state.pending is not None
+    assert run.state.pending["at_s"] > 34
 
 
 def test_the_lease_is_that_of_the_program() -> None:
     from pspnet_studio.model import live
 
-    assert live._PAINTING_S == PAINTING_S
+    assert (live._QUIET_S, live._PAINTING_S) == (QUIET_S, PAINTING_S)
+    assert leased([0.05, 0.12]) == pytest.approx(0.05 + 0.07 + 0.1)
+    assert leased([2.0, 3.0]) == pytest.approx(0.3 + 0.1 + 0.1)  # nobody renewed it
 
 
 def test_a_fine_tune_makes_the_steps_of_its_time_and_none_begins_that_ends_too_late() -> None:
