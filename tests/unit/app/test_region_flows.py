@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
@@ -97,10 +98,17 @@ def choose(dialog: CleanUpDialog, operation: str, amount: int) -> None:
     dialog.amount_box.setValue(amount)
 
 
+def picture_of(studio: Studio) -> NDArray[np.int16]:
+    """(H, W, 4) of the canvas as it is drawn."""
+    picture = studio.window.canvas.grab().toImage()
+    rows = np.frombuffer(picture.constBits(), np.uint8).reshape(picture.height(), picture.bytesPerLine() // 4, 4)
+    return rows.astype(np.int16)
+
+
 def test_the_preview_counts_and_apply_is_one_step(qtbot: QtBot, studio: Studio, dialog: CleanUpDialog) -> None:
     assert dialog.result_label.text() == "100 pixels would change."
     before = classes(studio)
-    with_preview = studio.window.canvas.grab().toImage()
+    with_preview = picture_of(studio)
     dialog.apply_button.click()
     after = classes(studio)
     assert (after[20:80, 20:80] == 1).all()
@@ -112,7 +120,8 @@ def test_the_preview_counts_and_apply_is_one_step(qtbot: QtBot, studio: Studio, 
     assert np.array_equal(classes(studio), before)
     settle(qtbot, dialog)
     assert dialog.result_label.text() == "100 pixels would change."
-    assert studio.window.canvas.grab().toImage() == with_preview
+    # Pieces that are drawn anew may be rounded otherwise than the whole.
+    assert np.abs(picture_of(studio) - with_preview).max() <= 1
     dialog.close()
     assert studio.window.canvas.grab().toImage() != with_preview
 
