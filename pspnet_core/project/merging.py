@@ -26,7 +26,13 @@ _log = logging.getLogger(__name__)
 
 _MISSING = object()
 _BY_NAME = ("items", "settings")
-_WHOLE = ("uuid", "include", "sources", "known_masks", "blind_ids", "extra")
+_WHOLE = (
+    "include",
+    "sources",
+    "known_masks",
+    "blind_ids",
+    "extra",
+)  # not the UUID: it names the project for as long as it is open
 _PATIENCE_S, _RETRY_S = 5.0, 0.01
 _MAX_REFUSALS = 5
 
