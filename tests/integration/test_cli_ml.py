@@ -81,7 +81,7 @@ def test_train_goes_on_where_it_was_interrupted(data, tmp_path, capsys, monkeypa
 
     def at_once(self, *args):
         make(self, *args)
-        self._period_s = 0.0
+        self._period_s = self._wait_s = 0.0
 
     step = Learner.step
 
@@ -115,7 +115,7 @@ def test_a_full_disk_at_the_end_loses_nothing(data, tmp_path, capsys, monkeypatc
 
     def at_once(self, *args):
         make(self, *args)
-        self._period_s = 0.0
+        self._period_s = self._wait_s = 0.0
 
     def full(*_):
         raise StorageError("The disk is full: x.safetensors could not be written.")

@@ -119,7 +119,7 @@ def test_a_version_of_unknown_past_is_not_compared_and_neither_is_what_started_f
     assert "not known what version 1 learned from" in decided.reason
     decided = run(project, Start(version=1))
     assert (decided.mean_iou, decided.old_mean_iou) == (None, None)
-    assert "not known what version 1, which it started from, learned from" in decided.reason
+    assert "it started from version 1, and what that learned from is not known" in decided.reason
     record = store.list()[-1].record
     assert not {"trained_items", "held_items", "holdout_blocks"} & record.keys()
     assert store.load(record["number"]).origin["projects"] is None
