@@ -179,6 +179,8 @@ class StepDelegate(QStyledItemDelegate):
         return QSize(140, max(28, QFontMetrics(option.font).height() + SPACE_S))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
+        if index.data(StepRole.ICON) is None:
+            return  # the step is gone, and the list is refreshed in a moment
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         t, rect = tokens(option.palette), option.rect

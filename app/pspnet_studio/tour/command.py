@@ -71,11 +71,11 @@ def _run(options: argparse.Namespace, out: Path, work: Path) -> dict[str, Any]:
         result.update(_evidence(studio, data))
 
     def on_end(error: BaseException | None) -> None:
+        QTimer.singleShot(0, lambda: _close(studio))  # first: what failed may fail again in the picture
         if error is not None:
             failure.append(error)
             studio.training.cancel()
             studio.window.grab().save(str(out / "failed.png"))
-        QTimer.singleShot(0, lambda: _close(studio))
 
     driver = Driver(script(), on_end)
     studio.window.resize(1360, 860)

@@ -147,3 +147,16 @@ def test_another_image_has_its_own_list(qtbot: QtBot, studio: Studio) -> None:
     assert panel_of(studio).model.num_steps == 1
     studio.session.close_project()
     assert studio.window.history_panel.model.rowCount() <= 2
+
+
+def test_steps_that_are_gone_are_not_drawn(studio: Studio) -> None:
+    for number in range(3):
+        paint(studio, number)
+    panel = panel_of(studio)
+    document = document_of(studio)
+    document.undo()
+    document.undo()
+    paint(studio, 5)  # what could be redone is gone; the list is refreshed only in a moment
+    assert panel.model.rowCount() > document.history.num_steps + 1
+    picture = panel.view.grab().toImage()
+    assert not picture.isNull()
